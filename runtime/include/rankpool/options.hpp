@@ -1,0 +1,39 @@
+// What can be chosen about a pool and about one call of it.
+//
+//     rankpool::Pool pool(rankpool::PoolOptions{.processes = 4, .initializer = [] { load_tables(); }});
+//     auto results = pool.map(f, items, {.chunksize = 16, .on_error = rankpool::OnError::fail_fast});
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace rankpool {
+
+/// Where a pool's workers live. `automatic`: on the job's ranks inside run() under any launcher, else `processes`.
+enum class Backend {
+    automatic,
+    ranks,      ///< child processes of the job's ranks, on every node of the job
+    processes,  ///< child processes of this process
+};
+
+/// What an item's exception does to the rest of its call.
+enum class OnError {
+    finish_all,  ///< every other item still runs; then the error of the smallest index is thrown
+    fail_fast,   ///< items that were not started are dropped; the smallest index seen is thrown
+};
+
+/// What happens when a worker dies while it runs an item.
+enum class OnLoss {
+    fail_item,   ///< the item fails with WorkerLost, everything else goes on
+    retry,       ///< the item is run again, up to `max_retries` times, then it fails
+    break_pool,  ///< everything unfinished fails with BrokenProcessPool, and further calls too
+};
+
+/// Choices for one call.
+struct MapOptions {
+    /// Items that a worker takes at a time; 0: chosen from measured item time. Never changes results or errors.
+    std::size_t chunksize = 0;
+    OnError on_error = OnError::finish_all;
+};
+
+}  // namespace rankpool

@@ -1,0 +1,87 @@
+// A call's items and results between the user's types and bytes.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <rankpool/error.hpp>
+#include <rankpool/pool/call.hpp>
+#include <rankpool/task/typed.hpp>
+
+namespace rankpool::pool {
+
+/// The items of a range as a call's input: the range's own memory where it is a row of trivially copyable items, a copy
+/// of them where it is not contiguous, else each of them serialized. Refers to the range.
+template <class Item>
+class Rows {
+  public:
+    template <class Range>
+    explicit Rows(Range&& items) {
+        if constexpr (!task::in_rows<Item>) {
+            for (auto&& item : items) {
+                wire::encode<Item>(bytes_, item);
+                ends_.push_back(bytes_.size());
+            }
+            input_ = {ends_.size(), 0, bytes_.data(), ends_.data()};
+        } else if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range>) {
+            input_ = {static_cast<std::size_t>(std::ranges::size(items)), sizeof(Item),
+                      reinterpret_cast<const std::byte*>(std::ranges::data(items)), nullptr};
+        } else {
+            for (const Item item : items) bytes_.append(&item, sizeof item);
+            input_ = {bytes_.size() / sizeof(Item), sizeof(Item), bytes_.data(), nullptr};
+        }
+    }
+    Rows(const Rows&) = delete;
+    Rows& operator=(const Rows&) = delete;
+
+    const CallInput& input() const { return input_; }
+
+  private:
+    wire::Buffer bytes_;
+    std::vector<std::uint64_t> ends_;
+    CallInput input_;
+};
+
+/// Where a call's results arrive, and what they are turned into.
+template <class R>
+class Results {
+    // Rows of these can be received right where they will stay.
+    static constexpr bool in_place = task::in_rows<R> && std::is_default_constructible_v<R> && !std::is_same_v<R, bool>;
+
+  public:
+    Results(std::size_t count, CallOutput& output) : count_(count) {
+        if constexpr (in_place) {
+            results_.resize(count);
+            output.rows = reinterpret_cast<std::byte*>(results_.data());
+        } else if constexpr (task::in_rows<R>) {
+            output.rows = bytes_.grow(count * sizeof(R));
+        }
+    }
+
+    std::vector<R> take(CallOutput& output) {
+        if constexpr (!in_place) {
+            results_.reserve(count_);
+            for (std::size_t i = 0; i < count_; ++i) {
+                if constexpr (std::is_same_v<R, bool>)
+                    results_.push_back(bytes_.data()[i] != std::byte{0});
+                else if constexpr (task::in_rows<R>)
+                    results_.push_back(wire::decode<R>({bytes_.data() + i * sizeof(R), sizeof(R)}));
+                else
+                    results_.push_back(wire::decode<R>(output.values[i]));
+            }
+        }
+        return std::move(results_);
+    }
+
+  private:
+    std::size_t count_;
+    std::vector<R> results_;
+    wire::Buffer bytes_;
+};
+
+}  // namespace rankpool::pool

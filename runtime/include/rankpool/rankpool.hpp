@@ -1,0 +1,23 @@
+// All of rankpool in one header.
+//
+//     #include <rankpool/rankpool.hpp>
+//
+//     int main(int argc, char** argv) {
+//         return rankpool::run(argc, argv, [] {
+//             rankpool::Pool pool;
+//             for (int square : pool.map([](int x) { return x * x; }, std::vector{1, 2, 3})) std::cout << square << '\n';
+//         });
+//     }
+#pragma once
+
+#include <rankpool/communicator.hpp>
+#include <rankpool/cpus.hpp>
+#include <rankpool/error.hpp>
+#include <rankpool/options.hpp>
+#include <rankpool/pool.hpp>
+#include <rankpool/remote.hpp>
+#include <rankpool/run.hpp>
+#include <rankpool/task_function.hpp>
+#include <rankpool/transferable.hpp>
+#include <rankpool/version.hpp>
+#include <rankpool/worker.hpp>

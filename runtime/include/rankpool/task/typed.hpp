@@ -1,0 +1,91 @@
+// From types to bytes: the descriptor of "call F with an Item", and how items and results lie in memory.
+#pragma once
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <typeinfo>
+#include <variant>
+
+#include <rankpool/task/callable.hpp>
+#include <rankpool/task/descriptor.hpp>
+
+namespace rankpool::task {
+
+/// Items and results that lie in memory as they are, in rows. Others are serialized one by one.
+template <class T>
+inline constexpr bool in_rows = wire::is_bytes<T> && !std::is_const_v<T> && alignof(T) <= 64;
+
+/// What a function's result travels as: void as one byte that says nothing.
+template <class F, class Item>
+using RawResult = std::invoke_result_t<F&, Item&&>;
+template <class F, class Item>
+using Result = std::conditional_t<std::is_void_v<RawResult<F, Item>>, char, std::decay_t<RawResult<F, Item>>>;
+
+template <class F, class Item>
+struct Typed {
+    using R = Result<F, Item>;
+
+    static void* open(std::span<const std::byte> bytes) {
+        wire::Reader in(bytes);
+        return new F(Codec<F>::decode(in));
+    }
+    static void close(void* function) noexcept { delete static_cast<F*>(function); }
+
+    static R call(F& function, Item&& item) {
+        if constexpr (std::is_void_v<RawResult<F, Item>>) {
+            std::invoke(function, std::move(item));
+            return 0;
+        } else {
+            return std::invoke(function, std::move(item));
+        }
+    }
+
+    static R call_at(F& function, const Stretch& stretch, std::size_t index) {
+        const std::size_t at = index - stretch.first;
+        if constexpr (in_rows<Item>) {
+            // A copy: the row may be read-only memory that other workers share.
+            alignas(Item) std::byte bytes[sizeof(Item)];
+            std::memcpy(bytes, stretch.items + at * sizeof(Item), sizeof(Item));
+            return call(function, std::move(*std::launder(reinterpret_cast<Item*>(bytes))));
+        } else {
+            const std::uint64_t begin = *(stretch.ends + at - 1), end = *(stretch.ends + at);
+            return call(function, wire::decode<Item>({stretch.items + begin, static_cast<std::size_t>(end - begin)}));
+        }
+    }
+
+    static std::size_t run(void* opaque, Stretch& stretch, std::size_t begin, std::size_t end) {
+        F& function = *static_cast<F*>(opaque);
+        std::size_t index = begin;
+        try {
+            if constexpr (in_rows<R>) {
+                std::byte* results = stretch.results;
+                for (; index != end; ++index) {
+                    const R result = call_at(function, stretch, index);
+                    std::memcpy(results + (index - stretch.results_first) * sizeof(R), &result, sizeof(R));
+                }
+            } else {
+                for (; index != end; ++index) {
+                    const R result = call_at(function, stretch, index);
+                    wire::encode(*stretch.encoded, result);
+                }
+            }
+        } catch (...) {
+            stretch.error = std::current_exception();
+        }
+        return index;
+    }
+
+    static constexpr Descriptor descriptor{
+        .item_size = in_rows<Item> ? sizeof(Item) : 0,
+        .result_size = in_rows<R> ? sizeof(R) : 0,
+        .alignment = alignof(Item) > alignof(R) ? alignof(Item) : alignof(R),
+        .open = open,
+        .close = close,
+        .run = run,
+        .signature = nullptr,
+    };
+};
+
+}  // namespace rankpool::task

@@ -1,0 +1,19 @@
+// What this process is in its job, for those who need to know: set by run() and spmd().
+#pragma once
+
+#include <memory>
+
+#include "spmd/transport.hpp"
+
+namespace rankpool::entry {
+
+/// True in main of run() on rank 0 of a job of several ranks: pools can be spread over them. False in tasks.
+bool manages_ranks();
+
+/// This process's rank in its job; -1 when standalone.
+int own_rank();
+
+/// Prints an exception that left the program's main or a rank.
+void report_uncaught(const char* where, const std::exception_ptr& error);
+
+}  // namespace rankpool::entry

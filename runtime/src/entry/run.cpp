@@ -1,0 +1,204 @@
+// rankpool::run and rankpool::spmd: from an ordinary main to a rank of a job. The order of things matters: the fork
+// server is made while there is one thread and no MPI, then the transport is opened, then the launcher's variables go.
+#include <rankpool/run.hpp>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <optional>
+
+#include "launch/launch.hpp"
+#include "launch/mpi_module.hpp"
+#include "os/host_name.hpp"
+#include "pool/manager.hpp"
+#include "pool/worker_context.hpp"
+#include "process/child_start.hpp"
+#include "process/fork_server.hpp"
+#include "entry/context.hpp"
+#include "entry/works.hpp"
+#include "shm/shm_transport.hpp"
+#include "spmd/self_transport.hpp"
+#include "spmd/world.hpp"
+#include <rankpool/error.hpp>
+#include <rankpool/remote.hpp>
+
+namespace rankpool::entry {
+namespace {
+
+// This process's part in a job of several ranks.
+struct Part {
+    pid_t pid = 0;
+    int rank = -1;
+    comm::Post* post = nullptr;
+    pool::Manager* manager = nullptr;
+};
+Part part;
+std::atomic<bool> entered{false};
+
+void enter(const char* what) {
+    if (entered.exchange(true))
+        throw std::logic_error(std::string("rankpool::") + what + " was called a second time in this process; call it once, from main");
+}
+
+std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch) {
+    if (launch.starter == launch::Starter::rankrun)
+        return std::make_unique<shm::ShmTransport>(shm::JobMemory::attach(std::move(launch.membership->memory), launch.size), launch.rank);
+    return launch::open_mpi_transport(launch);
+}
+
+// Finds out what this process is; ends it when it cannot be part of its job. Afterwards it can make children.
+launch::Launch begin() {
+    register_works();
+    if (const auto token = process::take_exec_token(true)) process::become(*token);
+    launch::Launch launch;
+    try {
+        launch = launch::detect();
+    } catch (const std::exception& error) {
+        launch::give_up({}, error.what());
+    }
+    process::ForkServer::start_at_run();
+    return launch;
+}
+
+// rank 0 of a pool-style job: main runs here, the transport on a thread of its own.
+class Lead {
+  public:
+    explicit Lead(launch::Launch& launch) {
+        std::shared_future<pool::Manager*> manager = made_.get_future().share();
+        post_.emplace([&launch] { return open_transport(launch); },
+                      [manager](comm::Message&& message) { manager.get()->handle(std::move(message)); });
+        manager_.emplace(*post_);
+        made_.set_value(&*manager_);
+        part = {getpid(), 0, &*post_, &*manager_};
+        active_ = this;
+        on_exit([](int status, void*) {
+            if (active_ != nullptr && part.pid == getpid()) active_->end(status);  // std::exit inside main
+        }, nullptr);
+    }
+    ~Lead() { active_ = nullptr; }
+
+    void end(int exit_code) {
+        active_ = nullptr;
+        manager_->end_ranks(exit_code);
+        part = {};
+        post_->stop();
+        post_.reset();  // joins its thread: the last messages are out, the transport is finished
+    }
+
+  private:
+    static inline Lead* active_ = nullptr;
+    std::promise<pool::Manager*> made_;
+    std::optional<comm::Post> post_;
+    std::optional<pool::Manager> manager_;
+};
+
+int call_main(const std::function<int()>& main) {
+    try {
+        return main();
+    } catch (...) {
+        process::flush_output();
+        report_uncaught("main", std::current_exception());
+        return 1;
+    }
+}
+
+}  // namespace
+
+bool manages_ranks() { return part.manager != nullptr && part.pid == getpid() && !pool::worker_context().worker; }
+
+int own_rank() { return part.pid == getpid() ? part.rank : -1; }
+
+void report_uncaught(const char* where, const std::exception_ptr& error) {
+    std::string text = "an exception of unknown type";
+    const auto origin = remote_info(error);
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+        wire::Buffer unused;
+        text = wire::type_name_of(error) + ": " + known.what();
+    } catch (...) {
+        text = wire::type_name_of(error);
+    }
+    if (origin) {
+        text += "\n  thrown";
+        if (origin->item) text += " by item " + std::to_string(*origin->item);
+        text += " in worker " + std::to_string(origin->worker.index) + " (pid " + std::to_string(origin->worker.pid) + " on " + origin->worker.host;
+        if (origin->worker.rank >= 0) text += ", rank " + std::to_string(origin->worker.rank);
+        text += ")";
+    }
+    std::fprintf(stderr, "rankpool: uncaught exception in %s: %s\n", where, text.c_str());
+    std::fflush(stderr);
+}
+
+int run_main(int, char**, const std::function<int()>& main) {
+    enter("run");
+    launch::Launch launch = begin();
+    int exit_code = 1;
+    if (launch.size == 1 && launch.starter != launch::Starter::open_mpi && launch.starter != launch::Starter::mpich) {
+        launch::clear_launcher_variables();
+        if (launch.starter != launch::Starter::nobody) part.rank = launch.rank, part.pid = getpid();
+        exit_code = call_main(main);
+    } else if (launch.rank == 0) {
+        std::optional<Lead> lead;
+        try {
+            lead.emplace(launch);
+        } catch (const std::exception& error) {
+            launch::give_up(launch, error.what());
+        }
+        launch::clear_launcher_variables();
+        exit_code = call_main(main);
+        lead->end(exit_code);
+    } else {
+        std::unique_ptr<comm::Transport> transport;
+        try {
+            transport = open_transport(launch);
+        } catch (const std::exception& error) {
+            launch::give_up(launch, error.what());
+        }
+        launch::clear_launcher_variables();
+        part = {getpid(), launch.rank, nullptr, nullptr};
+        exit_code = pool::serve_pools(std::move(transport));
+    }
+    process::flush_output();
+    process::ForkServer::stop();
+    return exit_code;
+}
+
+int spmd_main(int, char**, const std::function<int(Communicator&)>& main) {
+    enter("spmd");
+    launch::Launch launch = begin();
+    std::shared_ptr<comm::Transport> transport;
+    try {
+        if (launch.starter == launch::Starter::nobody)
+            transport = std::make_shared<comm::SelfTransport>();
+        else
+            transport = open_transport(launch);
+    } catch (const std::exception& error) {
+        launch::give_up(launch, error.what());
+    }
+    launch::clear_launcher_variables();
+    part = {getpid(), launch.starter == launch::Starter::nobody ? -1 : launch.rank, nullptr, nullptr};
+    int own_code = 1;
+    try {
+        Communicator world = comm::world(transport);
+        own_code = main(world);
+        own_code = comm::first_nonzero(*transport, own_code);
+        transport->finish();
+    } catch (...) {
+        process::flush_output();
+        const std::string where = "rank " + std::to_string(transport->rank()) + " (pid " + std::to_string(getpid()) + " on " + os::host_name() + ")";
+        // Where another rank ended first, the launcher is about to end this one, and that rank has said why.
+        if (comm::is_departure(std::current_exception())) sleep(2);
+        report_uncaught(where.c_str(), std::current_exception());
+        if (transport->size() > 1) transport->abort(1);
+        own_code = 1;
+    }
+    process::flush_output();
+    process::ForkServer::stop();
+    return own_code;
+}
+
+}  // namespace rankpool::entry

@@ -1,0 +1,43 @@
+// How this process was started: alone, or as a rank of a job, and by whom.
+//
+// Variables alone prove nothing: every descendant of a rank inherits them, shells keep stale ones, and a plain batch
+// script has some. So a process is a rank only when (1) the launcher's variables are there, (2) the launcher itself is:
+// a living ancestor or its listening server, and (3) this process is the first to claim the rank. The claim is an
+// abstract socket named by user, launcher and rank, held as long as the process lives: a wrapper script does not claim,
+// so `mpirun ./wrapper.sh` changes nothing; a program that a rank starts comes second, and is standalone.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "launch/job_socket.hpp"
+#include "os/unique_fd.hpp"
+
+namespace rankpool::launch {
+
+enum class Starter { nobody, rankrun, open_mpi, mpich };
+
+struct Launch {
+    Starter starter = Starter::nobody;
+    int rank = 0;
+    int size = 1;
+    int local_size = 1;      // ranks on this machine, as the launcher says
+    std::string job;         // names the job on this machine
+    os::UniqueFd claim;
+    std::optional<JobMembership> membership;  // rankrun's
+};
+
+/// Finds out, and claims the rank. To be called once, before the process has threads. Throws LaunchError when a
+/// launcher started this process but it cannot be part of the job.
+Launch detect();
+
+/// Removes the launchers' variables and ours from the environment: what this process starts is no rank.
+void clear_launcher_variables();
+
+/// True for the first process of a job on this machine that asks: so that an error all ranks meet is said once.
+bool first_to_report(const Launch& launch);
+
+/// Ends a rank that cannot join its job so that the launcher ends the others too, also before MPI was initialised.
+[[noreturn]] void give_up(const Launch& launch, const std::string& why);
+
+}  // namespace rankpool::launch

@@ -1,0 +1,53 @@
+#include "launch/mpi_module.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "mpi/module.hpp"
+#include <rankpool/error.hpp>
+#include <rankpool/version.hpp>
+
+namespace rankpool::launch {
+namespace {
+
+std::string own_directory() {
+    Dl_info info{};
+    if (dladdr(reinterpret_cast<const void*>(&open_mpi_transport), &info) == 0 || info.dli_fname == nullptr) return ".";
+    const std::string path(info.dli_fname);
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+std::string loader_error() {
+    const char* text = dlerror();
+    return text != nullptr ? text : "unknown error";
+}
+
+}  // namespace
+
+std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch) {
+    const bool open_mpi = launch.starter == Starter::open_mpi;
+    const std::string fitting = open_mpi ? "openmpi" : "mpich";
+    const char* chosen = std::getenv("RANKPOOL_MPI");
+    std::string name = chosen != nullptr && *chosen != '\0' ? chosen : fitting;
+    const std::string path = name.find('/') != std::string::npos ? name : own_directory() + "/librankpool_mpi_" + name + ".so";
+    const std::string started = std::string("started by ") + (open_mpi ? "Open MPI" : "MPICH") + "'s launcher, but ";
+    const std::string remedy = "; install rankpool's MPI module for it, set RANKPOOL_MPI to one, or start the program with rankrun";
+
+    // Open MPI's own components do not name libmpi among the libraries they need: it has to be visible to all.
+    const char* library = open_mpi ? "libmpi.so.40" : "libmpich.so.12";
+    if (dlopen(library, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE) == nullptr)
+        throw LaunchError(started + "its library cannot be loaded: " + loader_error() + remedy);
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle == nullptr) throw LaunchError(started + "the MPI module " + path + " cannot be loaded: " + loader_error() + remedy);
+    const auto* module = static_cast<const mpi::Module*>(dlsym(handle, mpi::module_symbol));
+    if (module == nullptr || module->version != mpi::module_version)
+        throw LaunchError(started + path + " is not an MPI module of rankpool " + version() + remedy);
+    if (module->name != fitting)
+        throw LaunchError(started + path + " is a module for " + module->name + remedy);
+    return std::unique_ptr<comm::Transport>(module->open(launch.rank, launch.size, launch.local_size));
+}
+
+}  // namespace rankpool::launch

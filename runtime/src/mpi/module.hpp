@@ -1,0 +1,20 @@
+// What the library looks up in an MPI module after loading it.
+#pragma once
+
+#include "spmd/transport.hpp"
+
+namespace rankpool::mpi {
+
+/// Changes whenever Transport or this does: a module of another version is refused.
+inline constexpr int module_version = 1;
+
+struct Module {
+    int version = module_version;
+    const char* name;  // "openmpi", "mpich"
+    /// Initialises MPI on this thread and opens the world. Throws LaunchError or MpiError.
+    comm::Transport* (*open)(int expected_rank, int expected_size, int local_size);
+};
+
+inline constexpr const char* module_symbol = "rankpool_mpi_module";
+
+}  // namespace rankpool::mpi

@@ -1,0 +1,32 @@
+// The limits that control groups, version 1 and 2, set for this process: those of the group itself and of every
+// ancestor, because the tightest of them is the one that bites.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rankpool::os {
+
+/// Where control groups are to be looked up. The default is this machine; tests give a tree of their own.
+struct CgroupRoots {
+    std::string process_cgroup = "/proc/self/cgroup";
+    std::string mount_info = "/proc/self/mountinfo";
+};
+
+/// Directories of the controller (`cpu`, `memory`) that hold this process, the innermost first. `version` is 1 or 2.
+struct CgroupDirectory {
+    std::string path;
+    int version;
+};
+std::vector<CgroupDirectory> cgroup_directories(const std::string& controller, const CgroupRoots& roots = {});
+
+/// CPUs' worth of time that the tightest quota allows, for example 1.5; empty without a quota.
+std::optional<double> cpu_quota(const CgroupRoots& roots = {});
+
+/// Bytes that can still be allocated before the tightest memory limit; empty without a limit.
+std::optional<std::size_t> memory_room(const CgroupRoots& roots = {});
+
+}  // namespace rankpool::os

@@ -1,0 +1,370 @@
+#include "pool/engine.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <csignal>
+#include <cstring>
+
+#include "os/failure.hpp"
+#include "pool/engine_parts.hpp"
+#include "os/host_name.hpp"
+#include "pool/worker.hpp"
+#include <rankpool/cpus.hpp>
+#include <rankpool/error.hpp>
+#include <rankpool/remote.hpp>
+
+namespace rankpool::pool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// Input of this size or more is read by the workers where it lies; smaller input is copied into the arena.
+constexpr std::size_t single_copy_bytes = std::size_t{64} << 10;
+
+std::size_t ring_bytes_for(int workers) {
+    constexpr std::size_t all = std::size_t{32} << 20;
+    const std::size_t share = std::bit_floor(all / static_cast<std::size_t>(std::max(1, workers)));
+    return std::clamp<std::size_t>(share, std::size_t{64} << 10, std::size_t{1} << 20);
+}
+
+os::UniqueFd create_control() {
+    const std::size_t bytes = os::whole_pages(sizeof(ControlBlock));
+    os::UniqueFd fd = os::create_memory("rankpool-control", bytes);
+    os::reserve_memory(fd.get(), 0, bytes);
+    return fd;
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)),
+      host_(os::host_name()),
+      control_fd_(create_control()),
+      control_mapping_(control_fd_.get(), 0, os::whole_pages(sizeof(ControlBlock)), os::Mapping::Access::read_write),
+      control_(*reinterpret_cast<ControlBlock*>(control_mapping_.data())),
+      ring_bytes_(ring_bytes_for(options_.workers)),
+      patience_(shm::Patience::for_runners(options_.workers + 1)),
+      probe_word_(probe_value),
+      server_(process::ForkServer::instance()),
+      mail_(std::make_shared<Mail>()) {
+    mail_->control = &control_;
+    for (int i = 0; i < options_.workers; ++i) {
+        workers_.push_back(std::make_unique<Worker>());
+        workers_.back()->index = i;
+    }
+    for (auto& worker : workers_) start_worker(*worker);
+    // Their pids are part of what workers() tells, and a machine without room for them should say so now.
+    drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); });
+}
+
+Engine::~Engine() {
+    terminate(std::make_exception_ptr(CancelledError("the pool was destroyed before this work was done")));
+    drive([&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); },
+          Clock::now() + 30s);
+    {
+        std::lock_guard lock(mutex_);
+        stop_service_ = true;
+    }
+    wake();
+    if (service_.joinable()) service_.join();
+    std::lock_guard lock(mail_->mutex);
+    mail_->control = nullptr;
+}
+
+// ---- work ----
+
+Engine::FunctionId Engine::add_function(const Function& function) {
+    std::lock_guard lock(mutex_);
+    KeptFunction kept{ArenaBlock(arena_, function.bytes.size()), function.bytes.size()};
+    std::memcpy(kept.block.data(), function.bytes.data(), function.bytes.size());
+    const FunctionId id = next_id_++;
+    functions_.emplace(id, std::move(kept));
+    return id;
+}
+
+void Engine::forget(FunctionId function) {
+    std::lock_guard lock(mutex_);
+    const auto kept = functions_.find(function);
+    if (kept == functions_.end()) return;
+    kept->second.forgotten = true;
+    if (kept->second.jobs == 0) functions_.erase(kept);
+}
+
+Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, const Items& items, JobOptions options,
+                              Sink& sink, std::function<void()> over) {
+    std::lock_guard lock(mutex_);
+    if (broken_) std::rethrow_exception(broken_);
+    auto job = std::make_unique<Job>(next_id_++, function, result_size, items.first, items.count, options, sink, std::move(over));
+    KeptFunction& kept = functions_.at(function);
+    JobBlock block;
+    block.id = job->id;
+    block.function_id = function;
+    block.function_offset = kept.block.offset();
+    block.function_bytes = kept.bytes;
+    block.first = items.first;
+    block.count = items.count;
+    block.item_size = items.item_size;
+    block.item_bytes = items.byte_count();
+    const bool readable = std::all_of(workers_.begin(), workers_.end(),
+                                      [](const auto& w) { return w->alive && w->segment->page().single_copy == 1; });
+    if (items.ends == nullptr && items.stays && readable && block.item_bytes >= single_copy_bytes) {
+        block.mode = InputMode::single_copy;
+        block.items = reinterpret_cast<std::uint64_t>(items.bytes);
+    } else {
+        job->items = ArenaBlock(arena_, block.item_bytes);
+        if (block.item_bytes > 0) std::memcpy(job->items.data(), items.bytes, block.item_bytes);
+        block.items = job->items.offset();
+        if (items.ends != nullptr) {
+            job->ends = ArenaBlock(arena_, items.count * 8);
+            std::memcpy(job->ends.data(), items.ends, items.count * 8);
+            block.ends = job->ends.offset();
+        }
+    }
+    job->block = ArenaBlock(arena_, sizeof block);
+    std::memcpy(job->block.data(), &block, sizeof block);
+    ++kept.jobs;
+    const JobId id = job->id;
+    pending_.push_back({id, items.first, items.first + items.count, false});
+    jobs_.emplace(id, std::move(job));
+    publish_waiting();
+    finish_jobs();  // a job of nothing is over at once
+    return id;
+}
+
+void Engine::cancel(JobId id, bool at_once) {
+    std::lock_guard lock(mutex_);
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) return;
+    Job& job = *found->second;
+    job.cancelled = true;
+    if (at_once) job.sink = nullptr;
+    std::erase_if(pending_, [&](const PendingRange& range) { return range.job == id; });
+    for (const auto& [sequence, of] : open_ranges_)
+        if (of == id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
+    for (auto& worker : workers_)
+        if (worker->alive) worker->segment->page().drop.store(id, std::memory_order_relaxed);
+    retire_ranges();
+    finish_jobs();
+}
+
+bool Engine::is_over(JobId id) {
+    std::lock_guard lock(mutex_);
+    const auto job = jobs_.find(id);
+    return job == jobs_.end() || job->second->sink == nullptr;
+}
+
+void Engine::publish_waiting() {
+    bool any = false;
+    while (!pending_.empty()) {
+        const std::uint64_t sequence = control_.published.load(std::memory_order_relaxed);
+        if (sequence - control_.retired.load(std::memory_order_relaxed) >= range_places) break;
+        const PendingRange wanted = pending_.front();
+        pending_.pop_front();
+        const auto found = jobs_.find(wanted.job);
+        if (found == jobs_.end() || wanted.begin >= wanted.end) continue;
+        const Job& job = *found->second;
+        Range& range = control_.ranges[sequence % range_places];
+        const std::uint64_t tag = sequence << index_bits;
+        range.claim.store(tag | index_mask, std::memory_order_seq_cst);  // everything taken, see control.hpp
+        range.end.store(wanted.end, std::memory_order_relaxed);
+        range.job.store(job.id, std::memory_order_relaxed);
+        range.block.store(job.block.offset(), std::memory_order_relaxed);
+        range.function.store(job.function, std::memory_order_relaxed);
+        const std::uint64_t bound = job.options.largest_chunk;
+        range.chunk.store(static_cast<std::uint32_t>(std::min<std::uint64_t>(job.options.chunk, UINT32_MAX)), std::memory_order_relaxed);
+        range.largest.store(static_cast<std::uint32_t>(bound == 0 ? UINT32_MAX : std::min<std::uint64_t>(bound, UINT32_MAX)), std::memory_order_relaxed);
+        range.one_by_one.store(wanted.one_by_one ? 1 : 0, std::memory_order_relaxed);
+        range.claim.store(tag | wanted.begin, std::memory_order_release);
+        open_ranges_.emplace_back(sequence, job.id);
+        control_.published.store(sequence + 1, std::memory_order_release);  // pairs with the worker's acquire
+        any = true;
+    }
+    if (any) control_.work.signal();
+}
+
+void Engine::retire_ranges() {
+    const auto exhausted = [&](std::uint64_t sequence) {
+        const Range& range = control_.ranges[sequence % range_places];
+        return (range.claim.load(std::memory_order_seq_cst) & index_mask) >= range.end.load(std::memory_order_relaxed);
+    };
+    while (!open_ranges_.empty() && exhausted(open_ranges_.front().first)) {
+        control_.retired.store(open_ranges_.front().first + 1, std::memory_order_release);
+        open_ranges_.pop_front();
+    }
+}
+
+bool Engine::works_on(const Worker& worker, const Job& job) const {
+    if (!worker.alive) return false;
+    const WorkerState state = worker.state();
+    return state == WorkerState::claiming ||
+           (state == WorkerState::working && worker.segment->page().job.load(std::memory_order_relaxed) == job.id);
+}
+
+void Engine::finish(Job& job) {
+    const auto kept = functions_.find(job.function);
+    if (kept != functions_.end() && --kept->second.jobs == 0 && kept->second.forgotten) functions_.erase(kept);
+    if (job.sink != nullptr && job.over) job.over();
+}
+
+void Engine::finish_jobs() {
+    for (auto job = jobs_.begin(); job != jobs_.end();) {
+        Job& now = *job->second;
+        const bool over = now.coverage.complete() ||
+                          (now.cancelled && std::none_of(workers_.begin(), workers_.end(),
+                                                         [&](const auto& worker) { return works_on(*worker, now); }));
+        if (!over) {
+            ++job;
+            continue;
+        }
+        finish(now);
+        job = jobs_.erase(job);
+    }
+}
+
+// ---- driving ----
+
+bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_point> until) {
+    std::unique_lock lock(mutex_);
+    while (!done()) {
+        if (until && Clock::now() >= *until) return false;
+        if (driving_) {
+            ++waiting_;
+            if (until)
+                turn_.wait_until(lock, *until);
+            else
+                turn_.wait(lock);
+            --waiting_;
+            continue;
+        }
+        driving_ = true;
+        const auto ticket = control_.doorbell.ticket();
+        const bool moved = advance();
+        if (!moved && !done()) {
+            std::chrono::nanoseconds limit = 1s;
+            if (options_.task_timeout.count() > 0 && !jobs_.empty())
+                limit = std::clamp<std::chrono::nanoseconds>(options_.task_timeout / 8, 1ms, 50ms);
+            if (until) limit = std::min<std::chrono::nanoseconds>(limit, *until - Clock::now());
+            lock.unlock();
+            control_.doorbell.wait(ticket, patience_, limit);
+            lock.lock();
+        }
+        driving_ = false;
+        if (waiting_ > 0) turn_.notify_all();
+    }
+    return true;
+}
+
+void Engine::start_service() {
+    std::lock_guard lock(mutex_);
+    if (service_.joinable()) return;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    service_ = std::thread([this] { drive([this] { return stop_service_; }); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Engine::wake() { control_.doorbell.signal(); }
+
+bool Engine::advance() {
+    open_mail();
+    bool moved = false;
+    for (auto& worker : workers_)
+        if (worker->alive && worker->segment->page().ring.tail.load(std::memory_order_relaxed) !=
+                                 worker->segment->page().ring.head.load(std::memory_order_relaxed)) {
+            drain(*worker);
+            moved = true;
+        }
+    watch_time();
+    retire_ranges();
+    if (check_orphans_) find_orphans();
+    publish_waiting();
+    finish_jobs();
+    return moved;
+}
+
+void Engine::drain(Worker& worker) {
+    if (!worker.fault.empty()) return;
+    try {
+        worker.ring->drain([&](const ReceivedFrame& frame) { take(worker, frame); });
+    } catch (const Error& error) {
+        // Its memory is not to be trusted any more; the items it had are treated as those of any dead worker.
+        worker.fault = error.what();
+        server_->kill(worker.child, SIGKILL);
+    }
+}
+
+void Engine::take(Worker& worker, const ReceivedFrame& frame) {
+    const Frame& header = frame.header;
+    if (header.kind == FrameKind::initializer_error) {
+        const std::exception_ptr error = wire::decode_exception(frame.payload, {"", std::nullopt, info(worker), ""});
+        std::string text = "unknown";
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& known) {
+            const RemoteInfo* origin = remote_info(known);
+            text = (origin != nullptr ? origin->type_name + ": " : std::string()) + known.what();
+        } catch (...) {
+        }
+        return break_down(std::make_exception_ptr(
+            BrokenProcessPool("the pool's initializer failed in " + describe(worker) + ": " + text)));
+    }
+    const auto found = jobs_.find(header.job);
+    if (found == jobs_.end()) return;  // cancelled, and nobody wants it any more
+    Job& job = *found->second;
+    if (!job.coverage.inside(header.first, header.count)) throw Error("a worker sent results for items that do not exist");
+    const auto deliver_fixed = [&](std::uint64_t first, std::uint64_t count) {
+        if (job.sink != nullptr) job.sink->fixed(first, count, frame.payload.data() + (first - header.first) * job.result_size);
+    };
+    switch (header.kind) {
+        case FrameKind::fixed: {
+            if (job.result_size == 0 || header.bytes != header.count * job.result_size)
+                throw Error("a worker sent results of the wrong size");
+            if (job.coverage.count(header.first, header.count) == 0) {
+                deliver_fixed(header.first, header.count);
+            } else {
+                for (std::uint64_t i = header.first; i < header.first + header.count; ++i)
+                    if (!job.coverage.has(i)) deliver_fixed(i, 1);
+            }
+            break;
+        }
+        case FrameKind::value:
+            if (job.result_size != 0 || header.count != 1) throw Error("a worker sent a result of the wrong kind");
+            if (!job.coverage.has(header.first) && job.sink != nullptr) job.sink->value(header.first, frame.payload);
+            break;
+        case FrameKind::error:
+            if (header.count != 1) throw Error("a worker sent an error of the wrong kind");
+            if (!job.coverage.has(header.first) && job.sink != nullptr)
+                job.sink->failed(header.first, {{frame.payload.begin(), frame.payload.end()}, info(worker)});
+            break;
+        default: throw Error("a worker sent something unknown");
+    }
+    job.coverage.add(header.first, header.count);
+}
+
+void Engine::terminate(const std::exception_ptr& why) {
+    {
+        std::lock_guard lock(mutex_);
+        ending_ = true;
+        control_.stop.store(1, std::memory_order_relaxed);
+        break_down(why);
+    }
+    wake();
+}
+
+std::vector<WorkerInfo> Engine::workers() {
+    std::lock_guard lock(mutex_);
+    std::vector<WorkerInfo> list;
+    for (const auto& worker : workers_) list.push_back(info(*worker));
+    return list;
+}
+
+std::exception_ptr Engine::broken() {
+    std::lock_guard lock(mutex_);
+    return broken_;
+}
+
+}  // namespace rankpool::pool

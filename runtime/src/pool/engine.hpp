@@ -1,0 +1,158 @@
+// A pool's local part: its workers on this machine, what they are to do, and what becomes of it when they die.
+//
+// Nobody in particular runs it: whoever waits for a result drives (drive()), and if several wait, one of them does.
+// Work that nobody waits for is driven by the service thread, which start_service() starts.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pool/arena.hpp"
+#include "pool/control.hpp"
+#include "pool/coverage.hpp"
+#include "pool/job.hpp"
+#include "pool/result_ring.hpp"
+#include "process/fork_server.hpp"
+#include <rankpool/options.hpp>
+
+namespace rankpool::pool {
+
+struct EngineOptions {
+    int workers = 1;       // here
+    int first_index = 0;   // index of the first of them in the whole pool
+    int pool_size = 1;     // workers of the whole pool
+    int rank = -1;
+    std::vector<std::byte> initializer;  // packed function; empty: none
+    int max_tasks_per_child = 0;
+    OnLoss on_loss = OnLoss::fail_item;
+    int max_retries = 2;
+    std::chrono::nanoseconds task_timeout{0};
+    process::Surroundings surroundings;
+};
+
+/// How a job's items are to be handed out.
+struct JobOptions {
+    std::uint64_t chunk = 0;  // 0: by measured time
+    std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
+    bool fail_fast = false;
+};
+
+class Engine {
+  public:
+    /// Starts the workers. Throws Error when they cannot be made.
+    explicit Engine(EngineOptions options);
+    /// Kills the workers and waits until they are gone.
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    using JobId = std::uint64_t;
+    using FunctionId = std::uint64_t;
+
+    /// A function for the jobs to come; kept until forget().
+    FunctionId add_function(const Function& function);
+    void forget(FunctionId function);
+
+    /// Gives work to the workers. `items` are read until the job is over (Items::stays), or copied at once; `sink` is
+    /// called until then. `over` is called once, as the sink is.
+    JobId add_job(FunctionId function, std::uint32_t result_size, const Items& items, JobOptions options, Sink& sink,
+                  std::function<void()> over = {});
+    /// Drops what has not been started. The job is over when nothing of it runs any more, or at once with `at_once`:
+    /// then its sink is never called again.
+    void cancel(JobId job, bool at_once);
+    bool is_over(JobId job);
+
+    /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked.
+    bool drive(const std::function<bool()>& done,
+               std::optional<std::chrono::steady_clock::time_point> until = std::nullopt);
+    /// From now on a thread of the engine's own drives.
+    void start_service();
+    /// Looks at the engine anew: for a driver whose `done` depends on something else too.
+    void wake();
+
+    /// Ends everything: every unfinished item fails with `why` (a packed error), the workers are killed.
+    void terminate(const std::exception_ptr& why);
+
+    std::vector<WorkerInfo> workers();
+    /// Why no work can be done any more; empty while it can.
+    std::exception_ptr broken();
+
+  private:
+    struct Job;
+    struct Worker;
+    struct Mail;
+
+    void start_worker(Worker& worker);
+    bool advance();
+    void open_mail();
+    void worker_ended(Worker& worker, process::Ended how);
+    void settle_loss(Worker& worker, process::Ended how);
+    void take(Worker& worker, const ReceivedFrame& frame);
+    void drain(Worker& worker);
+    void give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one);
+    void fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker);
+    void publish_waiting();
+    void retire_ranges();
+    void find_orphans();
+    void finish_jobs();
+    void finish(Job& job);
+    void watch_time();
+    void break_down(const std::exception_ptr& why);
+    bool works_on(const Worker& worker, const Job& job) const;
+    WorkerInfo info(const Worker& worker) const;
+    std::string describe(const Worker& worker) const;
+
+    EngineOptions options_;
+    std::string host_;
+    os::UniqueFd control_fd_;
+    os::Mapping control_mapping_;
+    ControlBlock& control_;
+    Arena arena_;
+    std::size_t ring_bytes_;
+    shm::Patience patience_;
+    std::uint64_t probe_word_;
+
+    std::mutex mutex_;
+    std::condition_variable turn_;
+    bool driving_ = false;
+    int waiting_ = 0;
+
+    std::shared_ptr<process::ForkServer> server_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::shared_ptr<Mail> mail_;
+    std::map<JobId, std::unique_ptr<Job>> jobs_;
+    struct KeptFunction {
+        ArenaBlock block;
+        std::size_t bytes;
+        int jobs = 0;
+        bool forgotten = false;
+    };
+    std::map<FunctionId, KeptFunction> functions_;
+    std::uint64_t next_id_ = 1;
+    struct PendingRange {
+        JobId job;
+        std::uint64_t begin, end;
+        bool one_by_one;
+    };
+    std::deque<PendingRange> pending_;
+    std::deque<std::pair<std::uint64_t, JobId>> open_ranges_;  // (sequence, job), published and not retired
+    bool check_orphans_ = false;
+    std::exception_ptr broken_;
+    bool ending_ = false;
+    bool stop_service_ = false;
+    std::thread service_;
+};
+
+}  // namespace rankpool::pool

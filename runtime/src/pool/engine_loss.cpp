@@ -1,0 +1,240 @@
+// The engine's answer to workers that end: what was lost, what is run again, who takes the place. See control.hpp for
+// why exactly one item is in doubt.
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "pool/engine_parts.hpp"
+#include "pool/worker.hpp"
+#include <rankpool/cpus.hpp>
+#include <rankpool/error.hpp>
+#include <rankpool/remote.hpp>
+
+namespace rankpool::pool {
+namespace {
+
+// A worker that cannot start or initialize is tried this often, then the pool is given up: no endless respawn.
+constexpr int start_attempts = 3;
+
+std::string how_it_ended(const process::Ended& how) {
+    if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
+    std::string text = "was killed by signal " + std::to_string(how.signal);
+    if (const char* name = sigabbrev_np(how.signal)) text += std::string(" (SIG") + name + ")";
+    return text;
+}
+
+}  // namespace
+
+WorkerInfo Engine::info(const Worker& worker) const {
+    return {options_.first_index + worker.index, options_.pool_size, worker.pid, host_, options_.rank};
+}
+
+std::string Engine::describe(const Worker& worker) const {
+    std::string text = "worker " + std::to_string(options_.first_index + worker.index) + " (pid " + std::to_string(worker.pid) + " on " + host_;
+    if (options_.rank >= 0) text += ", rank " + std::to_string(options_.rank);
+    return text + ")";
+}
+
+void Engine::start_worker(Worker& worker) {
+    ++worker.incarnation;
+    worker.pid = 0;
+    worker.started = false;
+    worker.fault.clear();
+    worker.timed_out = false;
+    worker.ring.reset();
+    worker.segment.reset();
+    worker.segment_fd = Segment::create(ring_bytes_);
+    worker.segment.emplace(worker.segment_fd.get(), ring_bytes_, os::Mapping::Access::read_only);
+    worker.ring.emplace(*worker.segment);
+
+    WorkerOrders orders;
+    orders.self = info(worker);
+    orders.ring_bytes = ring_bytes_;
+    orders.workers_here = options_.workers;
+    orders.max_tasks = options_.max_tasks_per_child;
+    orders.watch_time = options_.task_timeout.count() > 0;
+    orders.pool_pid = getpid();
+    orders.probe_address = reinterpret_cast<std::uint64_t>(&probe_word_);
+    orders.thread_share = static_cast<std::uint64_t>(std::max(1, process_cpu_count() / std::max(1, options_.workers)));
+    orders.initializer = options_.initializer;
+
+    process::ChildSpec spec;
+    spec.surroundings = options_.surroundings;
+    spec.description = orders.to_bytes();
+    spec.descriptors = {control_fd_.get(), arena_.read_only_fd(), worker.segment_fd.get()};
+    const auto mail = mail_;
+    const int index = worker.index;
+    const std::uint64_t incarnation = worker.incarnation;
+    process::ChildEvents events;
+    events.started = [=](pid_t pid) { mail->post({index, incarnation, Mail::Event::started, pid, {}, {}}); };
+    events.failed = [=](const std::string& why) { mail->post({index, incarnation, Mail::Event::failed, 0, {}, why}); };
+    events.ended = [=](process::Ended how) { mail->post({index, incarnation, Mail::Event::ended, 0, how, {}}); };
+    try {
+        worker.child = server_->spawn(spec, events);
+    } catch (const LaunchError&) {
+        server_ = process::ForkServer::instance();  // somebody killed it: once more with a new one
+        worker.child = server_->spawn(spec, events);
+    }
+    worker.alive = true;
+}
+
+void Engine::open_mail() {
+    std::vector<Mail::Event> events;
+    {
+        std::lock_guard lock(mail_->mutex);
+        events.swap(mail_->events);
+    }
+    for (const Mail::Event& event : events) {
+        Worker& worker = *workers_[static_cast<std::size_t>(event.worker)];
+        if (event.incarnation != worker.incarnation) continue;
+        if (event.kind == Mail::Event::started) {
+            worker.pid = event.pid;
+            worker.started = true;
+        } else if (event.kind == Mail::Event::ended) {
+            worker_ended(worker, event.how);
+        } else {
+            worker.alive = false;
+            break_down(std::make_exception_ptr(BrokenProcessPool("a worker process could not be made: " + event.why)));
+        }
+    }
+}
+
+void Engine::worker_ended(Worker& worker, process::Ended how) {
+    drain(worker);
+    worker.alive = false;
+    if (!ending_ && !broken_) settle_loss(worker, how);
+    if (ending_ || broken_) return;
+    try {
+        start_worker(worker);
+    } catch (const Error& error) {
+        break_down(std::make_exception_ptr(
+            BrokenProcessPool(std::string("a worker that ended could not be replaced: ") + error.what())));
+    }
+}
+
+void Engine::settle_loss(Worker& worker, process::Ended how) {
+    check_orphans_ = true;
+    const WorkerPage& page = worker.segment->page();
+    const WorkerState state = worker.state();
+    if (state == WorkerState::starting || state == WorkerState::initializing) {
+        if (++worker.failed_starts < start_attempts) return;
+        const char* when = state == WorkerState::initializing ? " while it ran the pool's initializer, " : " before it could run anything, ";
+        return break_down(std::make_exception_ptr(BrokenProcessPool(describe(worker) + " " + how_it_ended(how) + when +
+                                                                    std::to_string(start_attempts) + " times in a row")));
+    }
+    worker.failed_starts = 0;
+    if (state != WorkerState::working) return;
+    const auto found = jobs_.find(page.job.load());
+    if (found == jobs_.end() || found->second->cancelled) return;
+    Job& job = *found->second;
+    const std::uint64_t end = page.claimed_end.load(), running = page.running.load();
+    if (!job.coverage.inside(running, 0) || end < running || !job.coverage.inside(running, end - running)) return;  // rubbish: the orphan search finds what is missing
+
+    // Finished, in the ring, but not yet handed over.
+    const std::uint64_t first = page.frame_first.load();
+    if (job.result_size > 0 && first < running && job.coverage.inside(first, running - first) && worker.fault.empty()) {
+        const auto results = worker.ring->behind_tail((running - first) * job.result_size);
+        for (std::uint64_t i = first; i < running && !results.empty(); ++i)
+            if (job.coverage.add(i, 1) == 1 && job.sink != nullptr)
+                job.sink->fixed(i, 1, results.data() + (i - first) * job.result_size);
+    }
+
+    const std::uint64_t block = std::min(page.block.load(), end - running);
+    if (block == 1 && !job.coverage.has(running)) {
+        const std::string who = describe(worker);
+        const WorkerInfo where = info(worker);
+        const std::string item = "item " + std::to_string(running);
+        if (worker.timed_out) {
+            fail_item(job, running, std::make_exception_ptr(TaskTimeout(item + " ran longer than the task_timeout of " +
+                std::to_string(std::chrono::duration<double>(options_.task_timeout).count()) + " s; " + who + " was killed and replaced")), where);
+        } else {
+            std::string text = item + " was lost: " + who + " " + how_it_ended(how) + " while running it";
+            if (!worker.fault.empty()) text += "; rankpool killed it because " + worker.fault;
+            if (options_.on_loss == OnLoss::break_pool)
+                return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
+            if (options_.on_loss == OnLoss::retry && job.losses[running]++ < options_.max_retries)
+                give_back(job, running, running + 1, true);
+            else
+                fail_item(job, running, std::make_exception_ptr(WorkerLost(text, how.signal, how.exit_code, running, where)), where);
+        }
+    } else if (block > 1) {
+        give_back(job, running, running + block, true);  // one of them did it: find out which
+    }
+    give_back(job, running + block, end, false);
+}
+
+void Engine::give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one) {
+    while (begin < end) {
+        const auto gap = job.coverage.gap(begin);
+        if (gap.begin >= end || gap.begin >= gap.end) return;
+        pending_.push_front({job.id, gap.begin, std::min(gap.end, end), one_by_one});
+        begin = gap.end;
+    }
+}
+
+void Engine::fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker) {
+    if (job.coverage.add(index, 1) == 0 || job.sink == nullptr) return;
+    wire::Buffer bytes;
+    wire::encode_exception(bytes, error);
+    job.sink->failed(index, {{bytes.data(), bytes.data() + bytes.size()}, worker});
+}
+
+void Engine::find_orphans() {
+    // The order matters: first that every range is taken, then that nobody claims or works. See control.hpp.
+    if (!pending_.empty()) return;
+    bool all_settled = true;
+    for (auto& [id, job] : jobs_) {
+        const JobId wanted = id;
+        const bool claimable = std::any_of(open_ranges_.begin(), open_ranges_.end(), [&](const auto& open) {
+            if (open.second != wanted) return false;
+            const Range& range = control_.ranges[open.first % range_places];
+            return (range.claim.load(std::memory_order_seq_cst) & index_mask) < range.end.load(std::memory_order_relaxed);
+        });
+        const bool busy = claimable || std::any_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, *job); });
+        if (busy) {
+            all_settled = false;
+            continue;
+        }
+        // What the workers sent before they became idle may have arrived since the rings were read.
+        for (auto& worker : workers_)
+            if (worker->alive) drain(*worker);
+        if (!job->cancelled) give_back(*job, job->coverage.first(), job->coverage.end(), false);
+    }
+    if (all_settled && pending_.empty()) check_orphans_ = false;
+}
+
+void Engine::watch_time() {
+    if (options_.task_timeout.count() <= 0) return;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    for (auto& worker : workers_) {
+        if (!worker->alive || worker->timed_out || worker->state() != WorkerState::working) continue;
+        const WorkerPage& page = worker->segment->page();
+        const std::uint64_t running = page.running.load(std::memory_order_acquire);
+        if (page.block.load(std::memory_order_acquire) == 0) continue;
+        const std::int64_t since = page.since.load(std::memory_order_relaxed);
+        if (now - since <= options_.task_timeout.count() || page.running.load(std::memory_order_acquire) != running) continue;
+        worker->timed_out = true;
+        server_->kill(worker->child, SIGKILL);
+    }
+}
+
+void Engine::break_down(const std::exception_ptr& why) {
+    if (!broken_) broken_ = why;
+    pending_.clear();
+    for (const auto& [sequence, job] : open_ranges_)
+        control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
+    for (auto& worker : workers_)
+        if (worker->alive) server_->kill(worker->child, SIGKILL);
+    wire::Buffer bytes;
+    wire::encode_exception(bytes, broken_);
+    for (auto& [id, job] : jobs_) {
+        if (job->coverage.complete()) continue;
+        if (job->sink != nullptr) job->sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
+        job->coverage.add(job->coverage.first(), job->coverage.end() - job->coverage.first());
+    }
+    retire_ranges();
+    finish_jobs();
+    if (waiting_ > 0) turn_.notify_all();
+}
+
+}  // namespace rankpool::pool

@@ -1,0 +1,66 @@
+// The engine's own records; see engine.hpp. For the engine's files only.
+#pragma once
+
+#include <unordered_map>
+
+#include "pool/engine.hpp"
+
+namespace rankpool::pool {
+
+struct Engine::Job {
+    Job(JobId id_, FunctionId function_, std::uint32_t result_size_, std::uint64_t first, std::uint64_t count,
+        JobOptions options_, Sink& sink_, std::function<void()> over_)
+        : id(id_), function(function_), result_size(result_size_), options(options_), coverage(first, count),
+          sink(&sink_), over(std::move(over_)) {}
+
+    JobId id;
+    FunctionId function;
+    std::uint32_t result_size;
+    JobOptions options;
+    Coverage coverage;
+    Sink* sink;  // null once nobody wants results any more
+    std::function<void()> over;
+    ArenaBlock block, items, ends;
+    bool cancelled = false;
+    std::unordered_map<std::uint64_t, int> losses;  // of items, under OnLoss::retry
+};
+
+struct Engine::Worker {
+    int index = 0;
+    std::uint64_t incarnation = 0;
+    os::UniqueFd segment_fd;
+    std::optional<Segment> segment;
+    std::optional<RingConsumer> ring;
+    process::ChildId child = 0;
+    pid_t pid = 0;
+    bool alive = false;    // asked for, and not known to have ended
+    bool started = false;  // its pid is known
+    int failed_starts = 0;
+    std::string fault;     // why we killed it, where we did
+    bool timed_out = false;
+
+    WorkerState state() const { return static_cast<WorkerState>(segment->page().state.load(std::memory_order_seq_cst)); }
+};
+
+// What the fork server's reader thread has to say. It outlives the engine if need be.
+struct Engine::Mail {
+    struct Event {
+        int worker;
+        std::uint64_t incarnation;
+        enum { started, failed, ended } kind;
+        pid_t pid = 0;
+        process::Ended how{};
+        std::string why;
+    };
+    std::mutex mutex;
+    std::vector<Event> events;
+    ControlBlock* control = nullptr;  // null when the engine is gone
+
+    void post(Event event) {
+        std::lock_guard lock(mutex);
+        events.push_back(std::move(event));
+        if (control != nullptr) control->doorbell.signal();
+    }
+};
+
+}  // namespace rankpool::pool

@@ -1,0 +1,92 @@
+// A piece of work in untyped form: the function, its items, and who takes the results.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "os/byte_stream.hpp"
+#include <rankpool/task/descriptor.hpp>
+#include <rankpool/worker.hpp>
+
+namespace rankpool::pool {
+
+/// A function that can travel: the reference of its descriptor, its bytes, and the exceptions that were registered when
+/// it was made. `bytes` is what workers and other ranks get.
+struct Function {
+    std::vector<std::byte> bytes;
+    std::uint32_t item_size = 0;    // 0: serialized
+    std::uint32_t result_size = 0;  // 0: serialized
+
+    static Function pack(const task::Descriptor& descriptor, std::span<const std::byte> function);
+};
+
+/// In a worker: the function rebuilt from its bytes.
+class OpenFunction {
+  public:
+    /// Throws Error when the reference leads nowhere, and what the function's own deserialization throws.
+    explicit OpenFunction(std::span<const std::byte> packed);
+    ~OpenFunction() { descriptor_->close(function_); }
+    OpenFunction(const OpenFunction&) = delete;
+    OpenFunction& operator=(const OpenFunction&) = delete;
+
+    const task::Descriptor& descriptor() const { return *descriptor_; }
+    void* function() const { return function_; }
+
+  private:
+    const task::Descriptor* descriptor_ = nullptr;
+    void* function_ = nullptr;
+};
+
+/// The items of a job, as indices [first, first + count) of the user's call.
+struct Items {
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+    const std::byte* bytes = nullptr;     // fixed-size: count of them; serialized: all of them
+    const std::uint64_t* ends = nullptr;  // serialized: where each ends in `bytes`; null for fixed-size items
+    std::uint32_t item_size = 0;          // 0: serialized
+    bool stays = false;                   // `bytes` stay where they are until the job is over
+
+    std::size_t byte_count() const { return ends != nullptr ? (count == 0 ? 0 : ends[count - 1]) : count * item_size; }
+    /// The part [begin, end) of them, in the indices of the call.
+    std::span<const std::byte> part(std::uint64_t begin, std::uint64_t end) const;
+};
+
+/// An item's error as it travels: wire::encode_exception's bytes, and the worker it happened in.
+struct Failure {
+    std::vector<std::byte> error;
+    WorkerInfo worker;
+};
+
+/// Takes results, each index once, in any order. Called by whoever drives the pool, with the pool locked: must be quick
+/// and must not call back.
+class Sink {
+  public:
+    virtual ~Sink() = default;
+    virtual void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) = 0;
+    virtual void value(std::uint64_t index, std::span<const std::byte> bytes) = 0;
+    virtual void failed(std::uint64_t index, Failure failure) = 0;
+    /// Every index that has nothing yet fails with this; nothing comes after it.
+    virtual void rest_failed(Failure failure) = 0;
+};
+
+enum class InputMode : std::uint32_t { arena, single_copy };
+
+/// What a worker reads in the arena about a job; the function's bytes lie elsewhere in it.
+struct JobBlock {
+    static constexpr std::uint64_t expected_magic = 0x626f6a'6c6f6f70;  // "pooljob"
+    std::uint64_t magic = expected_magic;
+    std::uint64_t id = 0;
+    std::uint64_t function_id = 0;
+    std::uint64_t function_offset = 0, function_bytes = 0;
+    std::uint64_t first = 0, count = 0;
+    std::uint32_t item_size = 0;
+    InputMode mode = InputMode::arena;
+    std::uint64_t items = 0;  // offset in the arena, or address in the pool's process
+    std::uint64_t item_bytes = 0;
+    std::uint64_t ends = 0;  // offset in the arena of the table of ends, where items are serialized
+};
+
+}  // namespace rankpool::pool

@@ -1,0 +1,56 @@
+// Pools over the ranks of a job.
+//
+// rank 0 has the Manager: a pool of its main is spread over sites, one a rank that has workers of it (its own rank's is
+// an OwnSite). Every other rank serves: it keeps an engine for each pool, runs the batches it is given and sends back
+// their results. User code runs in the engines' children, never in a rank's own process.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "pool/rank_messages.hpp"
+#include "pool/site.hpp"
+#include "spmd/post.hpp"
+
+namespace rankpool::pool {
+
+class RankSite;
+
+class Manager {
+  public:
+    /// `post` must outlive it and hand its messages to handle().
+    explicit Manager(comm::Post& post);
+    ~Manager();
+    /// The manager of this process, where entry::manages_ranks().
+    static Manager& instance();
+
+    /// The sites of a new pool of `processes` workers (0: what the ranks can take), spread evenly. `size` gets how many.
+    std::vector<std::unique_ptr<Site>> open_sites(int processes, const EngineOptions& options, int& size);
+    /// On the post's thread.
+    void handle(comm::Message&& message);
+    /// Tells the other ranks to end, with this exit code.
+    void end_ranks(int exit_code);
+
+    comm::Post& post() { return post_; }
+
+  private:
+    friend class RankSite;
+
+    comm::Post& post_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<int> shares_;  // by rank; 0: not told yet
+    std::uint64_t next_pool_ = 1;
+    std::map<std::pair<int, std::uint64_t>, RankSite*> sites_;
+};
+
+/// How many workers this rank takes by default: its share of its machine's usable CPUs, at least one.
+int worker_share(int local_ranks);
+
+/// What a rank other than 0 does: serves rank 0's pools until told to end. Returns the job's exit code.
+int serve_pools(std::unique_ptr<comm::Transport> transport);
+
+}  // namespace rankpool::pool

@@ -1,0 +1,55 @@
+#include <rankpool/pool.hpp>
+
+#include <stdexcept>
+#include <string>
+
+#include "entry/works.hpp"
+#include "pool/core.hpp"
+
+namespace rankpool {
+namespace {
+
+void check(const PoolOptions& options) {
+    const auto refuse = [](const std::string& what) { throw std::invalid_argument("Pool: " + what); };
+    if (options.processes < 0)
+        refuse("processes = " + std::to_string(options.processes) + "; expected 0 (all usable CPUs) or more");
+    if (options.max_tasks_per_child < 0)
+        refuse("max_tasks_per_child = " + std::to_string(options.max_tasks_per_child) + "; expected 0 (no limit) or more");
+    if (options.max_retries < 0) refuse("max_retries = " + std::to_string(options.max_retries) + "; expected 0 or more");
+    if (options.task_timeout.count() < 0)
+        refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
+}
+
+pool::Core* make_core(const PoolOptions& options) {
+    check(options);
+    entry::register_works();
+    pool::EngineOptions engine;
+    if (options.initializer) engine.initializer = pool::Function::pack(*options.initializer.descriptor(), options.initializer.bytes()).bytes;
+    engine.max_tasks_per_child = options.max_tasks_per_child;
+    engine.on_loss = options.on_loss;
+    engine.max_retries = options.max_retries;
+    engine.task_timeout = options.task_timeout;
+    return new pool::Core(options.processes, options.backend, std::move(engine));
+}
+
+}  // namespace
+
+Pool::Pool(PoolOptions options) : core_(make_core(options), [](pool::Core* core) { delete core; }) {}
+Pool::~Pool() = default;
+
+void Pool::close() { core_->close(); }
+void Pool::terminate() { core_->terminate(); }
+void Pool::join() { core_->join(); }
+int Pool::size() const { return core_->size(); }
+std::vector<WorkerInfo> Pool::workers() const { return core_->workers(); }
+
+namespace pool {
+
+void run_call(Core& core, const task::Descriptor& descriptor, std::span<const std::byte> function, const CallInput& input,
+              const MapOptions& options, CallOutput& output) {
+    core.run(descriptor, function, input, options, output);
+}
+
+}  // namespace pool
+
+}  // namespace rankpool

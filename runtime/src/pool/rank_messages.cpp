@@ -1,0 +1,73 @@
+#include "pool/rank_messages.hpp"
+
+namespace rankpool::pool {
+
+void put(os::ByteWriter& out, const WorkerInfo& info) {
+    out.put(info.index);
+    out.put(info.size);
+    out.put(info.pid);
+    out.put(info.host);
+    out.put(info.rank);
+}
+
+WorkerInfo get_worker_info(os::ByteReader& in) {
+    WorkerInfo info;
+    info.index = in.get<int>();
+    info.size = in.get<int>();
+    info.pid = in.get<pid_t>();
+    info.host = in.get_string();
+    info.rank = in.get<int>();
+    return info;
+}
+
+void put(os::ByteWriter& out, const EngineOptions& options) {
+    out.put(options.workers);
+    out.put(options.first_index);
+    out.put(options.pool_size);
+    out.put(options.rank);
+    out.put_block(options.initializer);
+    out.put(options.max_tasks_per_child);
+    out.put(options.on_loss);
+    out.put(options.max_retries);
+    out.put(options.task_timeout);
+    out.put(static_cast<std::uint32_t>(options.surroundings.environment.size()));
+    for (const std::string& variable : options.surroundings.environment) out.put(variable);
+    out.put(options.surroundings.working_directory);
+    out.put(options.surroundings.umask);
+}
+
+EngineOptions get_engine_options(os::ByteReader& in) {
+    EngineOptions options;
+    options.workers = in.get<int>();
+    options.first_index = in.get<int>();
+    options.pool_size = in.get<int>();
+    options.rank = in.get<int>();
+    const auto initializer = in.get_block();
+    options.initializer.assign(initializer.begin(), initializer.end());
+    options.max_tasks_per_child = in.get<int>();
+    options.on_loss = in.get<OnLoss>();
+    options.max_retries = in.get<int>();
+    options.task_timeout = in.get<std::chrono::nanoseconds>();
+    // Affinity is a matter of the rank's own machine and place: the workers get the rank's.
+    options.surroundings = process::Surroundings::here();
+    options.surroundings.environment.resize(in.get<std::uint32_t>());
+    for (std::string& variable : options.surroundings.environment) variable = in.get_string();
+    options.surroundings.working_directory = in.get_string();
+    options.surroundings.umask = in.get<mode_t>();
+    return options;
+}
+
+os::ByteWriter message(Say what, std::uint64_t pool) {
+    os::ByteWriter out;
+    out.put(what);
+    out.put(pool);
+    return out;
+}
+
+wire::Buffer sealed(os::ByteWriter& out) {
+    wire::Buffer bytes;
+    bytes.append(out.bytes().data(), out.bytes().size());
+    return bytes;
+}
+
+}  // namespace rankpool::pool

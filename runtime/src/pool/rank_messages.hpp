@@ -1,0 +1,55 @@
+// What the manager (rank 0) and the ranks that serve its pools say to each other.
+#pragma once
+
+#include <cstdint>
+
+#include "os/byte_stream.hpp"
+#include "pool/engine.hpp"
+#include <rankpool/wire/buffer.hpp>
+
+namespace rankpool::pool {
+
+enum class Say : std::uint32_t {
+    // to the manager
+    hello = 1,     // how many workers this rank can take
+    opened,        // pool, error or nothing
+    results,       // pool, batch, frames
+    over,          // pool, batch
+    workers,       // pool, WorkerInfos
+    // to a rank
+    open,          // pool, EngineOptions
+    function,      // pool, function, bytes
+    forget,        // pool, function
+    batch,         // pool, function, batch, options, items
+    cancel,        // pool, batch
+    who,           // pool
+    terminate,     // pool
+    close,         // pool
+    end,           // exit code
+};
+
+struct BatchHead {
+    std::uint64_t function, batch;
+    std::uint64_t first, count;
+    std::uint32_t item_size, result_size;
+    std::uint64_t chunk, largest_chunk;
+};
+
+/// A result on its way back; behind it come `bytes` bytes.
+enum class ResultKind : std::uint32_t { fixed, value, failure, rest };
+struct ResultHead {
+    ResultKind kind;
+    std::uint32_t reserved;
+    std::uint64_t first, count, bytes;
+};
+
+void put(os::ByteWriter& out, const WorkerInfo& info);
+WorkerInfo get_worker_info(os::ByteReader& in);
+void put(os::ByteWriter& out, const EngineOptions& options);
+EngineOptions get_engine_options(os::ByteReader& in);
+
+/// A message begins with what it is and the pool it is about.
+os::ByteWriter message(Say what, std::uint64_t pool);
+wire::Buffer sealed(os::ByteWriter& out);
+
+}  // namespace rankpool::pool

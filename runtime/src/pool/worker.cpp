@@ -1,0 +1,422 @@
+#include "pool/worker.hpp"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "os/failure.hpp"
+#include "pool/arena.hpp"
+#include "pool/control.hpp"
+#include "pool/job.hpp"
+#include "pool/result_ring.hpp"
+#include "pool/thread_share.hpp"
+#include "pool/worker_context.hpp"
+#include "process/child_start.hpp"
+#include <rankpool/error.hpp>
+#include <rankpool/remote.hpp>
+
+namespace rankpool::pool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+std::int64_t now_ns() { return Clock::now().time_since_epoch().count(); }
+
+// A claim should last about this long: long enough that claiming costs nothing, short enough for an even end.
+constexpr double claim_ns = 200'000;
+// Items below this time are run in blocks: noting each of them would cost as much as they do.
+constexpr double trivial_ns = 100;
+constexpr std::uint64_t block_items = 64;
+// Bytes of input that are copied at once: they stay in the cache.
+constexpr std::size_t input_piece = std::size_t{256} << 10;
+// The pool is woken for results at least this often, and whenever the worker has nothing left to do.
+constexpr std::int64_t report_ns = 200'000;
+
+struct Claim {
+    std::uint64_t begin, end;
+    std::uint64_t job, function;
+    std::uint64_t block;  // offset of the job block
+    bool one_by_one;
+};
+
+struct alignas(Arena::alignment) InputLine {
+    std::byte bytes[Arena::alignment];
+};
+
+class Worker {
+  public:
+    Worker(const WorkerOrders& orders, const std::vector<os::UniqueFd>& descriptors)
+        : orders_(orders),
+          control_mapping_(descriptors[0].get(), 0, os::whole_pages(sizeof(ControlBlock)), os::Mapping::Access::read_write),
+          control_(*reinterpret_cast<ControlBlock*>(control_mapping_.data())),
+          arena_(Arena::map_far(descriptors[1].get(), os::Mapping::Access::read_only)),
+          segment_(descriptors[2].get(), orders.ring_bytes, os::Mapping::Access::read_write),
+          page_(segment_.page()),
+          results_(segment_),
+          patience_(shm::Patience::for_runners(orders.workers_here + 1)) {
+        results_.set_doorbell([this] { ring_doorbell(); });
+        page_.single_copy = can_read_pool() ? 1 : 0;
+    }
+
+    int live() {
+        worker_context() = {orders_.self, &page_.running, false, &control_.stop};
+        worker_context().worker->pid = getpid();
+        if (!initialize()) return 1;
+        for (;;) {
+            if (orders_.max_tasks > 0 && items_run_ >= static_cast<std::uint64_t>(orders_.max_tasks)) break;
+            const auto ticket = control_.work.ticket();
+            set_state(WorkerState::claiming);
+            if (const auto claim = find_work()) {
+                run(*claim);
+                continue;
+            }
+            go_idle();
+            control_.work.wait(ticket, patience_, std::chrono::hours(1));
+        }
+        page_.state.store(static_cast<std::uint32_t>(WorkerState::leaving), std::memory_order_release);
+        ring_doorbell();
+        return 0;
+    }
+
+  private:
+    void ring_doorbell() {
+        last_report_ = now_ns();
+        control_.doorbell.signal();
+    }
+
+    void set_state(WorkerState state) { page_.state.store(static_cast<std::uint32_t>(state), std::memory_order_release); }
+
+    void go_idle() {
+        set_state(WorkerState::idle);
+        if (std::exchange(reported_idle_, true)) return;
+        ring_doorbell();
+    }
+
+    bool can_read_pool() const {
+        std::uint64_t value = 0;
+        iovec local{&value, sizeof value};
+        iovec remote{reinterpret_cast<void*>(orders_.probe_address), sizeof value};
+        return process_vm_readv(orders_.pool_pid, &local, 1, &remote, 1, 0) == sizeof value && value == probe_value;
+    }
+
+    bool initialize() {
+        if (orders_.initializer.empty()) return true;
+        set_state(WorkerState::initializing);
+        std::exception_ptr error;
+        try {
+            const OpenFunction function(orders_.initializer);
+            const std::byte nothing{};
+            std::byte result{};
+            task::Stretch stretch;
+            stretch.items = &nothing;
+            stretch.results = &result;
+            function.descriptor().run(function.function(), stretch, 0, 1);
+            error = stretch.error;
+        } catch (...) {
+            error = std::current_exception();
+        }
+        process::flush_output();
+        if (!error) return true;
+        wire::Buffer bytes;
+        wire::encode_exception(bytes, error);
+        results_.send({FrameKind::initializer_error, 0, 0, 0, 0, 0, 0}, bytes);
+        set_state(WorkerState::initializer_failed);
+        ring_doorbell();
+        return false;
+    }
+
+    // ---- claiming ----
+
+    std::optional<Claim> find_work() {
+        for (;;) {
+            const std::uint64_t published = control_.published.load(std::memory_order_acquire);
+            next_sequence_ = std::max(next_sequence_, control_.retired.load(std::memory_order_acquire));
+            if (next_sequence_ >= published) return std::nullopt;
+            if (const auto claim = claim_from(next_sequence_)) return claim;
+            ++next_sequence_;  // nothing left there, for good
+        }
+    }
+
+    std::optional<Claim> claim_from(std::uint64_t sequence) {
+        Range& range = control_.ranges[sequence % range_places];
+        std::uint64_t word = range.claim.load(std::memory_order_acquire);
+        for (;;) {
+            // The sequence in the word tells whether the place still holds the range we mean.
+            if (word >> index_bits != (sequence & (~std::uint64_t{0} >> index_bits))) return std::nullopt;
+            const std::uint64_t next = word & index_mask;
+            const std::uint64_t end = range.end.load(std::memory_order_acquire);
+            if (next >= end) return std::nullopt;
+            const std::uint64_t count = std::min(chunk(range, end - next), end - next);
+            const Claim claim{next, next + count, range.job.load(std::memory_order_relaxed),
+                              range.function.load(std::memory_order_relaxed), range.block.load(std::memory_order_relaxed),
+                              range.one_by_one.load(std::memory_order_relaxed) != 0};
+            // seq_cst: orders this worker's `claiming` before the claim for the pool, which looks the other way round;
+            // success also says that the fields above belong to this sequence.
+            if (range.claim.compare_exchange_weak(word, word + count, std::memory_order_seq_cst)) return claim;
+        }
+    }
+
+    std::uint64_t chunk(const Range& range, std::uint64_t remaining) const {
+        std::uint64_t wanted = range.chunk.load(std::memory_order_relaxed);
+        if (wanted == 0) {
+            const auto workers = static_cast<std::uint64_t>(orders_.self.size);
+            const std::uint64_t share = std::max<std::uint64_t>(1, remaining / (2 * workers));
+            wanted = timed(range.function.load(std::memory_order_relaxed)) ? static_cast<std::uint64_t>(std::clamp(claim_ns / item_ns_, 1.0, 1e9))
+                                  : 1;  // the first claim finds out how long the function's items take
+            wanted = std::min({wanted, share, static_cast<std::uint64_t>(range.largest.load(std::memory_order_relaxed))});
+        }
+        if (orders_.max_tasks > 0)
+            wanted = std::min(wanted, static_cast<std::uint64_t>(orders_.max_tasks) - std::min(items_run_, static_cast<std::uint64_t>(orders_.max_tasks) - 1));
+        return wanted;
+    }
+
+    // Whether `item_ns_` was measured with this function.
+    bool timed(std::uint64_t function) const { return item_ns_ > 0 && timed_function_ == function; }
+
+    // ---- running ----
+
+    JobBlock read_job(std::uint64_t offset) const {
+        JobBlock job;
+        std::memcpy(&job, arena_bytes(offset, sizeof job), sizeof job);
+        if (job.magic != JobBlock::expected_magic) throw Error("a pool's job block is damaged");
+        return job;
+    }
+
+    const std::byte* arena_bytes(std::uint64_t offset, std::uint64_t bytes) const {
+        if (offset > arena_.size() || bytes > arena_.size() - offset)
+            throw Error("the pool's memory does not fit into this worker's address space; is `ulimit -v` set?");
+        return arena_.data() + offset;
+    }
+
+    void run(const Claim& claim) {
+        const auto started = Clock::now();
+        std::uint64_t done = 0;
+        std::uint64_t next = claim.begin;
+        page_.job.store(claim.job, std::memory_order_relaxed);
+        page_.claimed_end.store(claim.end, std::memory_order_relaxed);
+        page_.frame_first.store(claim.begin, std::memory_order_relaxed);
+        page_.running.store(claim.begin, std::memory_order_relaxed);
+        set_state(WorkerState::working);
+        reported_idle_ = false;
+        try {
+            const JobBlock job = read_job(claim.block);
+            const OpenFunction& function = open(job);
+            while (next < claim.end && !dropped(claim)) {
+                const std::uint64_t end = load_input(job, next, claim.end);
+                done += run_loaded(job, function, claim, next, end);
+                next = end;
+            }
+        } catch (...) {
+            // The function or the input could not be had: every item of the claim fails with the reason.
+            const std::exception_ptr error = std::current_exception();
+            for (; next < claim.end && !dropped(claim); ++next) send_error(claim.job, next, error);
+        }
+        page_.block.store(0, std::memory_order_release);
+        const double took = static_cast<double>((Clock::now() - started).count());
+        items_run_ += done;
+        if (done > 0) {
+            item_ns_ = took / static_cast<double>(done);
+            timed_function_ = claim.function;
+        }
+        page_.busy.store(page_.busy.load(std::memory_order_relaxed) + static_cast<std::int64_t>(took), std::memory_order_relaxed);
+        page_.items.store(items_run_, std::memory_order_relaxed);
+        if (now_ns() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
+    }
+
+    bool dropped(const Claim& claim) const { return page_.drop.load(std::memory_order_relaxed) == claim.job; }
+
+    // Makes items [begin, ...) available to `stretch_`; returns where they end, at most `end`.
+    std::uint64_t load_input(const JobBlock& job, std::uint64_t begin, std::uint64_t end) {
+        if (begin < job.first || end - job.first > job.count) throw Error("a pool's range lies outside of its job");
+        const std::uint64_t index = begin - job.first;
+        stretch_ = {};
+        stretch_.first = begin;
+        if (job.item_size == 0) {
+            const auto* ends = reinterpret_cast<const std::uint64_t*>(arena_bytes(job.ends, job.count * 8));
+            arena_bytes(job.items, job.item_bytes);
+            for (std::uint64_t i = index; i < end - job.first; ++i)
+                if (ends[i] > job.item_bytes || (i > 0 && ends[i] < ends[i - 1])) throw Error("a pool's table of items is damaged");
+            // ends_[k] is where item begin + k starts; one further the next.
+            ends_.assign(1, index == 0 ? 0 : ends[index - 1]);
+            ends_.insert(ends_.end(), ends + index, ends + (end - job.first));
+            stretch_.items = arena_.data() + job.items;
+            stretch_.ends = ends_.data() + 1;
+            return end;
+        }
+        if (job.mode == InputMode::arena) {
+            stretch_.items = arena_bytes(job.items + index * job.item_size, (end - begin) * job.item_size);
+            return end;
+        }
+        const std::uint64_t count = std::min<std::uint64_t>(end - begin, std::max<std::uint64_t>(1, input_piece / job.item_size));
+        const std::size_t bytes = static_cast<std::size_t>(count) * job.item_size;
+        input_.resize((bytes + sizeof(InputLine) - 1) / sizeof(InputLine));
+        iovec local{input_.data(), bytes};
+        iovec remote{reinterpret_cast<void*>(job.items + index * job.item_size), bytes};
+        const ssize_t got = process_vm_readv(orders_.pool_pid, &local, 1, &remote, 1, 0);
+        if (got != static_cast<ssize_t>(bytes)) os::fail("process_vm_readv", "the items of a map");
+        stretch_.items = input_.front().bytes;
+        return begin + count;
+    }
+
+    // Returns how many items were run.
+    std::uint64_t run_loaded(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
+                             std::uint64_t end) {
+        const std::size_t result_size = function.descriptor().result_size;
+        if (result_size == 0) return run_serialized(job, function, claim, begin, end);
+        const std::size_t most = (segment_.capacity() / 4 - sizeof(Frame)) / result_size;
+        if (most == 0) return run_large(job, function, claim, begin, end);
+        std::uint64_t done = 0;
+        while (begin < end && !dropped(claim)) {
+            const std::uint64_t stop = std::min<std::uint64_t>(end, begin + most);
+            const std::uint64_t reached = run_frame(job, function, claim, begin, stop);
+            done += reached - begin;
+            begin = reached;
+        }
+        return done;
+    }
+
+    // Fixed-size results, computed in the ring itself: one frame, ended early by an item that throws.
+    std::uint64_t run_frame(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
+                            std::uint64_t end) {
+        const std::size_t result_size = function.descriptor().result_size;
+        std::byte* place = results_.reserve(aligned_frame(sizeof(Frame) + (end - begin) * result_size));
+        page_.frame_first.store(begin, std::memory_order_release);
+        stretch_.results = place + sizeof(Frame);
+        stretch_.results_first = begin;
+        std::uint64_t next = begin;
+        while (next < end && !stretch_.error && !dropped(claim)) {
+            const std::uint64_t block = block_size(claim);
+            next = run_block(function, next, std::min(end, next + block));
+            if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
+        }
+        const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
+        std::memcpy(place, &frame, sizeof frame);
+        if (next > begin) results_.commit(aligned_frame(sizeof frame + frame.bytes));
+        if (stretch_.error) {
+            send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+            settle(++next);
+        }
+        return next;
+    }
+
+    std::uint64_t block_size(const Claim& claim) const {
+        const bool trivial = timed(claim.function) && item_ns_ < trivial_ns;
+        return trivial && !claim.one_by_one ? block_items : 1;
+    }
+
+    // Notes what is being run, runs it, and makes what it printed visible. Until settle(), the block is in doubt.
+    std::uint64_t run_block(const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
+        auto& context = worker_context();
+        page_.running.store(begin, std::memory_order_relaxed);
+        if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
+        page_.block.store(end - begin, std::memory_order_release);
+        context.in_item = true;
+        const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
+        context.in_item = false;
+        process::flush_standard_output();
+        return reached;
+    }
+
+    // Everything before `next` is done and in the ring.
+    void settle(std::uint64_t next) {
+        page_.running.store(next, std::memory_order_release);
+        page_.block.store(0, std::memory_order_release);
+    }
+
+    // Fixed-size results that are larger than the ring likes.
+    std::uint64_t run_large(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
+                            std::uint64_t end) {
+        const std::size_t result_size = function.descriptor().result_size;
+        std::vector<InputLine> result((result_size + sizeof(InputLine) - 1) / sizeof(InputLine));
+        std::uint64_t next = begin;
+        for (; next < end && !dropped(claim); ++next) {
+            stretch_.results = result.front().bytes;
+            stretch_.results_first = next;
+            page_.frame_first.store(next, std::memory_order_relaxed);
+            run_block(function, next, next + 1);
+            if (stretch_.error)
+                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+            else
+                results_.send({FrameKind::fixed, 0, job.id, next, 1, 0, 0}, {result.front().bytes, result_size});
+            settle(next + 1);
+        }
+        return next - begin;
+    }
+
+    std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, const Claim& claim,
+                                 std::uint64_t begin, std::uint64_t end) {
+        std::uint64_t next = begin;
+        for (; next < end && !dropped(claim); ++next) {
+            encoded_.clear();
+            stretch_.encoded = &encoded_;
+            page_.frame_first.store(next, std::memory_order_relaxed);
+            run_block(function, next, next + 1);
+            if (stretch_.error)
+                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+            else
+                results_.send({FrameKind::value, 0, job.id, next, 1, 0, 0}, encoded_);
+            settle(next + 1);
+        }
+        return next - begin;
+    }
+
+    void send_error(std::uint64_t job, std::uint64_t index, const std::exception_ptr& error) {
+        wire::Buffer bytes;
+        wire::encode_exception(bytes, error);
+        results_.send({FrameKind::error, 0, job, index, 1, 0, 0}, bytes);
+    }
+
+    // ---- functions ----
+
+    const OpenFunction& open(const JobBlock& job) {
+        // Calls end in the order they began, more or less: the oldest function is the one to forget.
+        if (functions_.size() > 16 && functions_.begin()->first < job.function_id) functions_.erase(functions_.begin());
+        auto& slot = functions_[job.function_id];
+        if (!slot)
+            slot = std::make_unique<OpenFunction>(
+                std::span(arena_bytes(job.function_offset, job.function_bytes), static_cast<std::size_t>(job.function_bytes)));
+        return *slot;
+    }
+
+    const WorkerOrders& orders_;
+    os::Mapping control_mapping_;
+    ControlBlock& control_;
+    os::Mapping arena_;
+    Segment segment_;
+    WorkerPage& page_;
+    RingProducer results_;
+    shm::Patience patience_;
+
+    std::uint64_t next_sequence_ = 0;
+    std::uint64_t items_run_ = 0;
+    double item_ns_ = 0;
+    std::uint64_t timed_function_ = ~std::uint64_t{0};
+    std::int64_t last_report_ = 0;
+    bool reported_idle_ = false;
+
+    task::Stretch stretch_;
+    std::vector<InputLine> input_;
+    std::vector<std::uint64_t> ends_;
+    wire::Buffer encoded_;
+    std::map<std::uint64_t, std::unique_ptr<OpenFunction>> functions_;
+
+};
+
+}  // namespace
+
+int work_for_pool(std::span<const std::byte> bytes, std::vector<os::UniqueFd> descriptors) {
+    if (descriptors.size() != 3) throw Error("a worker was started without its memory");
+    const WorkerOrders orders = WorkerOrders::from_bytes(bytes);
+    limit_library_threads(orders.thread_share);
+    Worker worker(orders, descriptors);
+    descriptors.clear();  // the mappings stay
+    return worker.live();
+}
+
+}  // namespace rankpool::pool

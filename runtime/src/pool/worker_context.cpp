@@ -1,0 +1,28 @@
+#include "pool/worker_context.hpp"
+
+namespace rankpool::pool {
+
+WorkerContext& worker_context() {
+    // One a process suffices: a worker process runs one task at a time, and threads a task starts belong to it.
+    static WorkerContext context;
+    return context;
+}
+
+}  // namespace rankpool::pool
+
+namespace rankpool {
+
+std::optional<WorkerInfo> current_worker() { return pool::worker_context().worker; }
+
+std::optional<std::size_t> current_item() {
+    const auto& context = pool::worker_context();
+    if (!context.in_item || context.running == nullptr) return std::nullopt;
+    return context.running->load(std::memory_order_relaxed);
+}
+
+bool stop_requested() {
+    const auto& context = pool::worker_context();
+    return context.stop != nullptr && context.stop->load(std::memory_order_relaxed) != 0;
+}
+
+}  // namespace rankpool

@@ -1,0 +1,75 @@
+#include "shm/wait_word.hpp"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include <rankpool/cpus.hpp>
+
+namespace rankpool::shm {
+namespace {
+
+// The futex is not PRIVATE: its word lies in memory that several processes map.
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* limit) {
+    return syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, limit, nullptr, 0);
+}
+
+void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Patience Patience::for_runners(int runners) {
+    static const int cpus = process_cpu_count();
+    using namespace std::chrono_literals;
+    if (runners <= cpus) return {.spin = 50us, .yields = 0};
+    return {.spin = 0us, .yields = 8};
+}
+
+void WaitWord::signal() noexcept {
+    // acq_rel: releases what the signaller wrote to the waiter's acquire in ticket(), and orders its test of the
+    // sleeper bit after those writes.
+    const std::uint32_t old = word_.fetch_add(event, std::memory_order_acq_rel);
+    if ((old & sleeper) == 0) return;
+    word_.fetch_and(~sleeper, std::memory_order_acq_rel);
+    futex(word_, FUTEX_WAKE, INT_MAX, nullptr);
+}
+
+bool WaitWord::wait(Ticket ticket, Patience patience, std::chrono::nanoseconds limit) noexcept {
+    using Clock = std::chrono::steady_clock;
+    const auto changed = [&] { return this->ticket() != ticket; };
+    if (changed()) return true;
+    if (limit.count() <= 0) return false;
+    if (patience.spin.count() > 0) {
+        const auto end = Clock::now() + patience.spin;
+        do {
+            for (int i = 0; i < 32; ++i) {  // looking at the clock costs as much as a dozen looks at the word
+                if (changed()) return true;
+                pause_cpu();
+            }
+        } while (Clock::now() < end);
+    }
+    for (int i = 0; i < patience.yields; ++i) {
+        sched_yield();
+        if (changed()) return true;
+    }
+    std::uint32_t seen = ticket;
+    if (!word_.compare_exchange_strong(seen, ticket | sleeper, std::memory_order_acq_rel) && seen != (ticket | sleeper))
+        return true;
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(limit);
+    const timespec time{static_cast<time_t>(whole.count()), static_cast<long>((limit - whole).count())};
+    if (futex(word_, FUTEX_WAIT, ticket | sleeper, &time) != 0 && errno == ETIMEDOUT) return changed();
+    return true;
+}
+
+}  // namespace rankpool::shm

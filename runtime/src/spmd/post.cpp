@@ -1,0 +1,103 @@
+#include "spmd/post.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <future>
+
+namespace rankpool::comm {
+
+using namespace std::chrono_literals;
+
+Post::Post(Open open, Handler handler) : handler_(std::move(handler)) {
+    std::promise<void> opened;
+    auto ready = opened.get_future();
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    thread_ = std::thread([this, &opened, open = std::move(open)] {
+        try {
+            transport_ = open();
+            rank_ = transport_->rank();
+            size_ = transport_->size();
+            local_size_ = transport_->local_size();
+            opened.set_value();
+        } catch (...) {
+            opened.set_exception(std::current_exception());
+            return;
+        }
+        loop();
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    try {
+        ready.get();
+    } catch (...) {
+        thread_.join();
+        throw;
+    }
+}
+
+Post::Post(std::unique_ptr<Transport> transport, Handler handler)
+    : transport_(std::move(transport)),
+      handler_(std::move(handler)),
+      rank_(transport_->rank()),
+      size_(transport_->size()),
+      local_size_(transport_->local_size()) {}
+
+Post::~Post() {
+    if (thread_.joinable()) {
+        stop();
+        thread_.join();
+    }
+}
+
+void Post::send(int destination, wire::Buffer bytes) {
+    {
+        std::lock_guard lock(mutex_);
+        outgoing_.emplace_back(destination, std::move(bytes));
+    }
+    transport_->wake();
+}
+
+void Post::stop() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    transport_->wake();
+}
+
+void Post::serve() { loop(); }
+
+void Post::loop() {
+    try {
+        for (;;) {
+            bool moved = false;
+            while (auto message = transport_->try_receive(any, tag_pool)) {
+                handler_(std::move(*message));
+                moved = true;
+            }
+            std::deque<std::pair<int, wire::Buffer>> outgoing;
+            bool stopping;
+            {
+                std::lock_guard lock(mutex_);
+                outgoing.swap(outgoing_);
+                stopping = stopping_;
+            }
+            for (auto& [destination, bytes] : outgoing) {
+                transport_->send(destination, tag_pool, bytes);
+                bytes = wire::Buffer();
+            }
+            if (stopping && outgoing.empty() && !moved) break;
+            if (!moved && outgoing.empty()) transport_->wait(1s);
+        }
+        transport_->finish();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "rankpool: rank %d: the connection to the other ranks failed: %s\n", rank_, error.what());
+        std::fflush(stderr);
+        transport_->abort(1);
+    }
+}
+
+}  // namespace rankpool::comm

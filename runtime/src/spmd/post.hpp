@@ -1,0 +1,53 @@
+// The post office of a job in pool style: one thread that owns the transport, for everybody else in the process.
+//
+// rank 0's program runs in main, so its transport is served by a thread of the post's own; the other ranks have nothing
+// else to do and serve it themselves.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "spmd/transport.hpp"
+
+namespace rankpool::comm {
+
+class Post {
+  public:
+    using Handler = std::function<void(Message&&)>;
+    using Open = std::function<std::unique_ptr<Transport>()>;
+
+    /// Opens the transport on a thread of its own and serves it there. Throws what `open` throws.
+    Post(Open open, Handler handler);
+    /// Takes a transport over and serves it in serve().
+    Post(std::unique_ptr<Transport> transport, Handler handler);
+    ~Post();
+    Post(const Post&) = delete;
+    Post& operator=(const Post&) = delete;
+
+    int rank() const { return rank_; }
+    int size() const { return size_; }
+    int local_size() const { return local_size_; }
+
+    /// From any thread; returns at once. Messages to one rank arrive in the order sent.
+    void send(int destination, wire::Buffer bytes);
+    /// Serves the transport on this thread until stop().
+    void serve();
+    /// Everything sent so far goes out, then the transport is finished (collective) and serving ends.
+    void stop();
+
+  private:
+    void loop();
+
+    std::unique_ptr<Transport> transport_;
+    Handler handler_;
+    int rank_ = 0, size_ = 1, local_size_ = 1;
+    std::mutex mutex_;
+    std::deque<std::pair<int, wire::Buffer>> outgoing_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace rankpool::comm
