@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <rankpool/worker.hpp>
 
@@ -82,6 +83,18 @@ class MpiError : public Error {
 class CheckpointError : public Error {
   public:
     using Error::Error;
+};
+
+/// A task threw something that is no standard exception, none of this library's, and was not registered.
+class RemoteError : public Error {
+  public:
+    explicit RemoteError(const std::string& what, std::string type_name = {}) : Error(what), type_name_(std::move(type_name)) {}
+
+    /// The type that was thrown, as the program spells it.
+    const std::string& type_name() const noexcept { return type_name_; }
+
+  private:
+    std::string type_name_;
 };
 
 /// A worker process ended while it ran an item. what() names the item, the worker and how it ended.

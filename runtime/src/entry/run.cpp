@@ -59,7 +59,7 @@ launch::Launch begin() {
     } catch (const std::exception& error) {
         launch::give_up({}, error.what());
     }
-    process::ForkServer::start_at_run();
+    process::ForkServer::start_at_run(launch.descriptors());
     return launch;
 }
 

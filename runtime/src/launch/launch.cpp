@@ -41,6 +41,19 @@ std::optional<std::string> living_ancestor(std::initializer_list<std::string_vie
     return std::nullopt;
 }
 
+// Whether rankrun is the nearest launcher above this process: one that a rank of rankrun started in turn hands its
+// variables on to ranks of its own.
+bool rankrun_is_nearest() {
+    const auto launcher = job_launcher();
+    if (!launcher) return false;
+    for (const Ancestor& ancestor : ancestors()) {
+        if (ancestor.pid == *launcher) return true;
+        for (const std::string_view other : {"mpirun", "mpiexec", "orterun", "prterun", "hydra_pmi_proxy", "slurmstepd"})
+            if (ancestor.name.starts_with(other)) return false;
+    }
+    return true;  // outside of this process's view (a container)
+}
+
 // Whether somebody on this machine listens on the TCP port at the end of `uri`: for when the launcher runs outside of
 // this process's view (a container), so that it is nobody's ancestor here.
 bool server_listens(const char* uri) {
@@ -140,8 +153,19 @@ void refuse_step_without_mpi() {
 
 }  // namespace
 
+std::vector<int> Launch::descriptors() const {
+    std::vector<int> all;
+    if (claim) all.push_back(claim.get());
+    if (membership) {
+        all.push_back(membership->memory.get());
+        all.push_back(membership->connection.get());
+    }
+    return all;
+}
+
 Launch detect() {
-    if (auto membership = join_job(wire::build_identity())) {
+    auto membership = rankrun_is_nearest() ? join_job(wire::build_identity()) : std::nullopt;
+    if (membership) {
         Launch launch;
         launch.starter = Starter::rankrun;
         launch.rank = membership->rank;

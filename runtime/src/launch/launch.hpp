@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "launch/job_socket.hpp"
 #include "os/unique_fd.hpp"
@@ -25,6 +26,9 @@ struct Launch {
     std::string job;         // names the job on this machine
     os::UniqueFd claim;
     std::optional<JobMembership> membership;  // rankrun's
+
+    /// What makes this process the rank, and must not live on in the children it forks.
+    std::vector<int> descriptors() const;
 };
 
 /// Finds out, and claims the rank. To be called once, before the process has threads. Throws LaunchError when a

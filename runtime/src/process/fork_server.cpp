@@ -62,13 +62,14 @@ void fork_detached(Body&& body) {
     os::retry_interrupted([&] { return waitpid(between, &status, 0); });
 }
 
-std::shared_ptr<ForkServer> start(bool at_run) {
+std::shared_ptr<ForkServer> start(bool at_run, const std::vector<int>& own) {
     os::SocketPair pair = os::socket_pair();
     const pid_t owner = getpid();
     if (thread_count() == 1) {
         flush_output();  // or the children would print what is buffered here once more
         fork_detached([&] {
             pair.first.reset();
+            for (const int descriptor : own) close(descriptor);  // their owners are in the other process
             new (&current()) Current;  // the copy's lock is held, by a frame that will never return here
             serve_owner(std::move(pair.second), owner, program_works(), at_run);
         });
@@ -96,13 +97,13 @@ std::shared_ptr<ForkServer> start(bool at_run) {
     return std::make_shared<ForkServer>(std::move(pair.first), pid);
 }
 
-std::shared_ptr<ForkServer> running(bool at_run) {
+std::shared_ptr<ForkServer> running(bool at_run, const std::vector<int>& own) {
     Current& now = current();
     std::lock_guard lock(now.mutex);
     // After a fork of the program's own, the copy has neither the server nor its reader.
     if (now.server && now.owner != getpid()) new std::shared_ptr<ForkServer>(std::move(now.server));
     if (!now.server || !now.server->alive()) {
-        now.server = start(at_run);
+        now.server = start(at_run, own);
         now.owner = getpid();
     }
     return now.server;
@@ -110,9 +111,9 @@ std::shared_ptr<ForkServer> running(bool at_run) {
 
 }  // namespace
 
-std::shared_ptr<ForkServer> ForkServer::instance() { return running(false); }
+std::shared_ptr<ForkServer> ForkServer::instance() { return running(false, {}); }
 
-void ForkServer::start_at_run() { (void)running(true); }
+void ForkServer::start_at_run(std::vector<int> own) { (void)running(true, own); }
 
 void ForkServer::stop() {
     Current& now = current();

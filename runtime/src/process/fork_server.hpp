@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "os/unique_fd.hpp"
 #include "process/child.hpp"
@@ -48,8 +49,9 @@ class ForkServer {
     /// The server of this process; starts it now if it is not running. Throws Error.
     static std::shared_ptr<ForkServer> instance();
     /// Starts it now, from run(): the children see the program's state as it is at this moment. Where the program has
-    /// threads already, they are made by exec instead and take over when the new process reaches run().
-    static void start_at_run();
+    /// threads already, they are made by exec instead and take over when the new process reaches run(). `own` are
+    /// descriptors that only this process may hold.
+    static void start_at_run(std::vector<int> own);
     /// Ends it, and with it all children.
     static void stop();
 

@@ -1,0 +1,208 @@
+#include "minder.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "descendants.hpp"
+#include "launch/job_socket.hpp"
+#include "os/failure.hpp"
+#include "os/host_name.hpp"
+#include "os/socket.hpp"
+#include "protocol.hpp"
+#include "rank_process.hpp"
+#include "shm/job_memory.hpp"
+#include <rankpool/cpus.hpp>
+#include <rankpool/error.hpp>
+
+namespace rankrun {
+namespace {
+
+namespace os = rankpool::os;
+using Clock = std::chrono::steady_clock;
+
+class Minder {
+  public:
+    Minder(const Options& options, const std::string& program, os::UniqueFd front, pid_t front_group, const sigset_t& mask)
+        : options_(options),
+          front_(std::move(front)),
+          memory_(rankpool::shm::JobMemory::create(options.ranks)),
+          door_(options.ranks, memory_.fd()),
+          starter_{program, options.command, mask, isatty(STDIN_FILENO) == 1 ? front_group : 0} {
+        sigset_t child_ended;
+        sigemptyset(&child_ended);
+        sigaddset(&child_ended, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &child_ended, nullptr);
+        endings_.reset(signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK));
+        if (!endings_) os::fail("signalfd");
+    }
+
+    int run() {
+        for (int rank = 0; rank < options_.ranks && !failed_; ++rank) start(rank);
+        while (running_ > 0) {
+            wait();
+            if (kill_at_ && Clock::now() >= *kill_at_) kill_now();
+        }
+        return exit_code_;
+    }
+
+  private:
+    struct Rank {
+        pid_t pid = 0;
+        bool running = false;
+    };
+
+    void start(int rank) {
+        std::vector<std::string> variables = door_.environment(rank);
+        const std::string number = std::to_string(rank), size = std::to_string(options_.ranks);
+        for (const auto& [name, value] : {std::pair("RANK", number), {"LOCAL_RANK", number}, {"WORLD_SIZE", size}, {"LOCAL_WORLD_SIZE", size}})
+            variables.push_back(std::string(name) + "=" + value);
+        const Started started = starter_.start(rank, variables);
+        if (started.pid < 0) {
+            std::fprintf(stderr, "rankrun: rank %d cannot be started: %s\n", rank, started.why.c_str());
+            return fail(started.exit_code);
+        }
+        ranks_.push_back({started.pid, true});
+        ++running_;
+        if (options_.verbose) std::fprintf(stderr, "rankrun: rank %d is pid %d\n", rank, started.pid);
+    }
+
+    void wait() {
+        std::vector<pollfd> events{{front_.get(), POLLIN, 0}, {endings_.get(), POLLIN, 0}};
+        for (const int descriptor : door_.descriptors()) events.push_back({descriptor, POLLIN, 0});
+        int limit = -1;
+        if (kill_at_)
+            limit = static_cast<int>(std::clamp<long long>(
+                std::chrono::duration_cast<std::chrono::milliseconds>(*kill_at_ - Clock::now()).count() + 1, 0, 1'000'000));
+        os::check(os::retry_interrupted([&] { return poll(events.data(), events.size(), limit); }), "poll");
+        if (events[0].revents != 0) listen_to_front();
+        for (std::size_t i = 3; i < events.size(); ++i) {
+            int rank = -1;
+            if (events[i].revents != 0 && door_.ended(events[i].fd, rank)) memory_.mark_gone(rank);
+        }
+        if (events[2].revents != 0) door_.answer();
+        if (events[1].revents != 0) reap();
+    }
+
+    void listen_to_front() {
+        const os::Packet packet = os::receive_packet(front_.get(), sizeof(SignalNotice));
+        SignalNotice notice;
+        if (!packet.alive || packet.bytes.size() != sizeof notice) {  // the front is gone: nobody wants this job
+            kill_all_descendants();
+            _exit(1);
+        }
+        std::memcpy(&notice, packet.bytes.data(), sizeof notice);
+        const bool ends = notice.signal == SIGINT || notice.signal == SIGTERM || notice.signal == SIGHUP || notice.signal == SIGQUIT;
+        if (notice.signal == SIGINT && std::exchange(interrupted_, true)) return kill_now();
+        asked_to_end_ = asked_to_end_ || ends;
+        signal_ranks(notice.signal, notice.from_terminal != 0);
+        if (ends) start_ladder();
+    }
+
+    void signal_ranks(int signal, bool from_terminal) {
+        for (std::size_t i = 0; i < ranks_.size(); ++i) {
+            if (!ranks_[i].running) continue;
+            if (i == 0 && starter_.terminal_group != 0) {  // in the terminal's own group
+                if (!from_terminal) ::kill(ranks_[i].pid, signal);
+            } else {
+                ::kill(-ranks_[i].pid, signal);
+            }
+        }
+    }
+
+    void reap() {
+        signalfd_siginfo consumed;
+        while (read(endings_.get(), &consumed, sizeof consumed) > 0) {
+        }
+        int status;
+        while (const pid_t pid = waitpid(-1, &status, WNOHANG)) {
+            if (pid < 0) return;
+            const auto found = std::find_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return rank.running && rank.pid == pid; });
+            if (found == ranks_.end()) continue;  // a descendant that we inherited
+            found->running = false;
+            --running_;
+            ended(static_cast<int>(found - ranks_.begin()), pid, status);
+        }
+    }
+
+    void ended(int rank, pid_t pid, int status) {
+        // The rank itself may be a child of what has just ended (a wrapper that went on); it has its own connection then.
+        if (!door_.joined(rank) || door_.pid_of(rank) == pid) memory_.mark_gone(rank);
+        const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        if (code == 0 || failed_) return;
+        if (!asked_to_end_) {
+            std::string how = "exited with code " + std::to_string(code);
+            if (WIFSIGNALED(status)) {
+                how = "was killed by signal " + std::to_string(WTERMSIG(status));
+                if (const char* name = sigabbrev_np(WTERMSIG(status))) how += std::string(" (SIG") + name + ")";
+            }
+            std::fprintf(stderr, "rankrun: rank %d (pid %d on %s) %s%s\n", rank, pid, os::host_name().c_str(), how.c_str(),
+                         running_ > 0 ? "; ending the other ranks" : "");
+        }
+        fail(code);
+    }
+
+    void fail(int code) {
+        failed_ = true;
+        exit_code_ = code;
+        signal_ranks(SIGTERM, false);
+        signal_ranks(SIGCONT, false);  // a stopped rank hears nothing
+        start_ladder();
+    }
+
+    void start_ladder() {
+        if (!kill_at_) kill_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(options_.grace);
+    }
+
+    void kill_now() {
+        kill_at_.reset();
+        signal_ranks(SIGKILL, false);
+    }
+
+    const Options& options_;
+    os::UniqueFd front_, endings_;
+    rankpool::shm::JobMemory memory_;
+    rankpool::launch::JobDoor door_;
+    RankStarter starter_;
+    std::vector<Rank> ranks_;
+    int running_ = 0;
+    int exit_code_ = 0;
+    bool failed_ = false, asked_to_end_ = false, interrupted_ = false;
+    std::optional<Clock::time_point> kill_at_;
+};
+
+}  // namespace
+
+void mind(const Options& options, const std::string& program, os::UniqueFd front, pid_t front_group, const sigset_t& mask) {
+    setpgid(0, 0);  // the terminal's signals come through the front, once
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_NAME, "rank-minder");  // whoever kills all that is called rankrun leaves one to clean up
+    signal(SIGPIPE, SIG_IGN);
+    int code = 1;
+    const int socket = front.get();
+    try {
+        Minder minder(options, program, std::move(front), front_group, mask);
+        code = minder.run();
+        kill_all_descendants();  // what the ranks left behind
+        const Verdict verdict{code};
+        (void)os::send_packet(socket, {reinterpret_cast<const std::byte*>(&verdict), sizeof verdict});
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "rankrun: %s\n", error.what());
+        kill_all_descendants();
+        const Verdict verdict{code};
+        (void)os::send_packet(socket, {reinterpret_cast<const std::byte*>(&verdict), sizeof verdict});
+    }
+    _exit(code);
+}
+
+}  // namespace rankrun

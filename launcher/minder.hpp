@@ -1,0 +1,16 @@
+// The parent of the ranks: starts them, sees their end, and ends the rest when one fails.
+#pragma once
+
+#include <csignal>
+
+#include "options.hpp"
+#include "os/unique_fd.hpp"
+
+namespace rankrun {
+
+/// Runs the job and reports to the front through `front`; ends the process. `front_group` is the front's process group,
+/// `mask` the signal mask that the ranks get.
+[[noreturn]] void mind(const Options& options, const std::string& program, rankpool::os::UniqueFd front, pid_t front_group,
+                       const sigset_t& mask);
+
+}  // namespace rankrun

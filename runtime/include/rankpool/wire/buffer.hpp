@@ -1,0 +1,74 @@
+// Bytes that grow without being cleared first.
+//
+//     rankpool::wire::Buffer buffer;
+//     rankpool::wire::encode(buffer, value);
+//     send(std::span<const std::byte>(buffer));
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <span>
+#include <utility>
+
+namespace rankpool::wire {
+
+/// A growable block of bytes; move-only. New bytes are uninitialised: whoever grows it fills them. Throws
+/// std::bad_alloc.
+class Buffer {
+  public:
+    Buffer() = default;
+    Buffer(Buffer&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          capacity_(std::exchange(other.capacity_, 0)) {}
+    Buffer& operator=(Buffer&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+        return *this;
+    }
+    ~Buffer() { std::free(data_); }
+
+    std::byte* data() { return data_; }
+    const std::byte* data() const { return data_; }
+    std::size_t size() const { return size_; }
+    std::size_t capacity() const { return capacity_; }
+    void clear() { size_ = 0; }
+    /// Drops everything behind the first `size` bytes.
+    void shrink(std::size_t size) { size_ = size < size_ ? size : size_; }
+
+    void reserve(std::size_t bytes) {
+        if (bytes <= capacity_) return;
+        void* larger = std::realloc(data_, bytes);
+        if (larger == nullptr) throw std::bad_alloc();
+        data_ = static_cast<std::byte*>(larger);
+        capacity_ = bytes;
+    }
+
+    /// Appends `bytes` bytes, uninitialised; returns where they begin.
+    std::byte* grow(std::size_t bytes) {
+        if (bytes > capacity_ - size_) {
+            if (bytes > static_cast<std::size_t>(-1) / 4 - size_) throw std::bad_alloc();
+            const std::size_t doubled = capacity_ * 2;
+            reserve(doubled > size_ + bytes ? doubled : size_ + bytes);
+        }
+        std::byte* place = data_ + size_;
+        size_ += bytes;
+        return place;
+    }
+
+    void append(const void* bytes, std::size_t count) {
+        if (count > 0) std::memcpy(grow(count), bytes, count);
+    }
+
+    operator std::span<const std::byte>() const { return {data_, size_}; }
+
+  private:
+    std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+}  // namespace rankpool::wire
