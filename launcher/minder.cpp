@@ -49,7 +49,9 @@ class Minder {
 
     int run() {
         for (int rank = 0; rank < options_.ranks && !failed_; ++rank) start(rank);
-        while (running_ > 0) {
+        // What a rank leaves behind is killed; but when the job is ended early, a rank's leader may only have been the
+        // wrapper around a program that is still busy ending: it has its grace too.
+        while (running_ > 0 || (kill_at_ && group_left())) {
             wait();
             if (kill_at_ && Clock::now() >= *kill_at_) kill_now();
         }
@@ -60,6 +62,7 @@ class Minder {
     struct Rank {
         pid_t pid = 0;
         bool running = false;
+        bool group = false;  // its process group has members: the leader or, after its end, those that it left
     };
 
     void start(int rank) {
@@ -72,7 +75,7 @@ class Minder {
             std::fprintf(stderr, "rankrun: rank %d cannot be started: %s\n", rank, started.why.c_str());
             return fail(started.exit_code);
         }
-        ranks_.push_back({started.pid, true});
+        ranks_.push_back({started.pid, true, rank != 0 || starter_.terminal_group == 0});
         ++running_;
         if (options_.verbose) std::fprintf(stderr, "rankrun: rank %d is pid %d\n", rank, started.pid);
     }
@@ -84,6 +87,7 @@ class Minder {
         if (kill_at_)
             limit = static_cast<int>(std::clamp<long long>(
                 std::chrono::duration_cast<std::chrono::milliseconds>(*kill_at_ - Clock::now()).count() + 1, 0, 1'000'000));
+        if (running_ == 0) limit = std::min(limit, 50);  // the end of a process that is not our child is not told
         os::check(os::retry_interrupted([&] { return poll(events.data(), events.size(), limit); }), "poll");
         if (events[0].revents != 0) listen_to_front();
         for (std::size_t i = 3; i < events.size(); ++i) {
@@ -106,18 +110,24 @@ class Minder {
         if (notice.signal == SIGINT && std::exchange(interrupted_, true)) return kill_now();
         asked_to_end_ = asked_to_end_ || ends;
         signal_ranks(notice.signal, notice.from_terminal != 0);
-        if (ends) start_ladder();
+        if (!ends) return;
+        signal_ranks(SIGCONT, false);  // a stopped rank hears nothing
+        start_ladder();
     }
 
     void signal_ranks(int signal, bool from_terminal) {
-        for (std::size_t i = 0; i < ranks_.size(); ++i) {
-            if (!ranks_[i].running) continue;
-            if (i == 0 && starter_.terminal_group != 0) {  // in the terminal's own group
-                if (!from_terminal) ::kill(ranks_[i].pid, signal);
-            } else {
-                ::kill(-ranks_[i].pid, signal);
-            }
+        for (const Rank& rank : ranks_) {
+            if (rank.group)
+                ::kill(-rank.pid, signal);
+            else if (rank.running && !from_terminal)  // in the terminal's own group
+                ::kill(rank.pid, signal);
         }
+    }
+
+    // While a group has members nobody else gets its number; once it was seen empty it is not looked at again.
+    bool group_left() {
+        for (Rank& rank : ranks_) rank.group = rank.group && ::kill(-rank.pid, 0) == 0;
+        return std::any_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.group; });
     }
 
     void reap() {
@@ -131,6 +141,7 @@ class Minder {
             if (found == ranks_.end()) continue;  // a descendant that we inherited
             found->running = false;
             --running_;
+            group_left();
             ended(static_cast<int>(found - ranks_.begin()), pid, status);
         }
     }

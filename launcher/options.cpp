@@ -85,6 +85,10 @@ std::string find_program(const std::string& name, int& exit_code) {
         struct stat status {};
         return stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
     };
+    const auto is_directory = [](const std::string& path) {
+        struct stat status {};
+        return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    };
     std::string not_executable;
     const auto fits = [&](const std::string& path) {
         if (!is_file(path)) return false;
@@ -95,8 +99,7 @@ std::string find_program(const std::string& name, int& exit_code) {
     exit_code = -1;
     if (name.find('/') != std::string::npos) {
         if (fits(name)) return name;
-        if (struct stat status {}; not_executable.empty() && stat(name.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
-            not_executable = name;
+        if (is_directory(name)) not_executable = name;
     } else {
         const char* path = std::getenv("PATH");
         std::istringstream directories(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
@@ -106,7 +109,7 @@ std::string find_program(const std::string& name, int& exit_code) {
         }
     }
     if (!not_executable.empty()) {
-        std::fprintf(stderr, "rankrun: %s is not executable\n", not_executable.c_str());
+        std::fprintf(stderr, "rankrun: %s is %s\n", not_executable.c_str(), is_directory(not_executable) ? "a directory" : "not executable");
         exit_code = exit_not_executable;
     } else if (name.find('/') == std::string::npos && is_file(name)) {
         std::fprintf(stderr, "rankrun: %s: no such program in PATH; did you mean ./%s?\n", name.c_str(), name.c_str());

@@ -14,6 +14,8 @@ enum class Backend {
     automatic,
     ranks,      ///< child processes of the job's ranks, on every node of the job
     processes,  ///< child processes of this process
+    threads,    ///< threads of this process: for debugging and for work that waits on I/O; no isolation from crashes
+    serial,     ///< the calling thread: for debugging; no isolation
 };
 
 /// What an item's exception does to the rest of its call.
@@ -34,6 +36,10 @@ struct MapOptions {
     /// Items that a worker takes at a time; 0: chosen from measured item time. Never changes results or errors.
     std::size_t chunksize = 0;
     OnError on_error = OnError::finish_all;
+    /// Shows on stderr how far the call is: a bar with rate and time left on a terminal, a line now and then elsewhere.
+    bool progress = false;
+    /// imap only: items that are read ahead of the consumer; 0: a bound chosen by the pool.
+    std::size_t buffersize = 0;
 };
 
 }  // namespace rankpool

@@ -10,13 +10,17 @@
 //     }
 #pragma once
 
+#include <rankpool/async_result.hpp>
 #include <rankpool/communicator.hpp>
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/options.hpp>
+#include <rankpool/outcome.hpp>
 #include <rankpool/pool.hpp>
 #include <rankpool/remote.hpp>
+#include <rankpool/result_range.hpp>
 #include <rankpool/run.hpp>
+#include <rankpool/stats.hpp>
 #include <rankpool/task_function.hpp>
 #include <rankpool/transferable.hpp>
 #include <rankpool/version.hpp>

@@ -65,6 +65,7 @@ struct ExceptionDescriptor {
 /// Makes a type known in this process. A second time does nothing.
 void add_exception(const ExceptionDescriptor* descriptor);
 std::vector<const ExceptionDescriptor*> registered_exceptions();
+std::size_t registered_count();
 
 /// What an exception that arrived carries besides being what it is.
 class Origin {

@@ -4,20 +4,22 @@
 //     static_assert(!rankpool::Transferable<const char*>);          // an address means nothing in another process
 //
 // Tested in this order:
-//   1. whatever is or contains a pointer, reference, member pointer, string_view or span is refused;
+//   1. whatever is or contains a pointer, reference, member pointer, string_view, span or other view is refused;
 //   2. trivially copyable types travel as their bytes;
 //   3. standard containers, string, pair, tuple, array, optional, variant, unique_ptr, chrono types, path;
 //   4. types with a Boost.Serialization `serialize` (member, private with friend access, or free), shared_ptr included;
 //   5. aggregates of transferable members (at most 32, no base classes).
 //
-// A private pointer inside a class that is not an aggregate cannot be seen: a trivially copyable class with one travels
-// as bytes, pointer and all. Such a class needs a copy constructor and a `serialize` that know better.
+// What cannot be seen: a private pointer inside a class that is not an aggregate (a trivially copyable class with one
+// travels as bytes, pointer and all; it needs a copy constructor and a `serialize` that know better), a reference in a base
+// class of an aggregate, what an anonymous union holds or another than first, and the private `serialize` of a final class.
 #pragma once
 
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,10 +84,10 @@ inline constexpr bool is_instance = false;
 template <class... Args, template <class...> class Template>
 inline constexpr bool is_instance<Template<Args...>, Template> = true;
 
+/// Refers to elements that live elsewhere. What the standard declares a view (string_view and span too) says so itself;
+/// the variable comes with <span>.
 template <class T>
-inline constexpr bool is_view = is_instance<T, std::basic_string_view>;
-template <class T, std::size_t N>
-inline constexpr bool is_view<std::span<T, N>> = true;
+inline constexpr bool is_view = std::ranges::enable_view<T> || is_instance<T, std::initializer_list>;
 
 template <class T>
 concept Tuple = is_instance<T, std::tuple> || is_instance<T, std::pair>;
@@ -125,44 +127,102 @@ concept Serializable =
      (!Container<T> && !PathLike<T> && !Tuple<T> && !is_std_array<T> && !is_view<T> && !is_instance<T, std::optional> &&
       !is_instance<T, std::variant> && !is_instance<T, std::unique_ptr> && boost_interface::FreeFunction<T>));
 
+/// An aggregate whose members can be visited.
+template <class T>
+concept NamedFields = std::is_class_v<T> && std::is_aggregate_v<T> && !has_base<T> && field_count<T> <= most_fields;
+
 // ---- rule 1 ----
 
-template <class T>
+/// `Around`: the aggregates whose members are being looked at. One that contains itself (a tree, by way of a vector) is
+/// looked into once.
+template <class T, class Around = TypeList<>>
 constexpr bool carries_address();
 
-template <class... T>
-struct AnyCarries {
-    static constexpr bool value = (carries_address<T>() || ...);
-};
-template <class T>
-struct ElementsCarry;
-template <template <class...> class Template, class... Args>
-struct ElementsCarry<Template<Args...>> : AnyCarries<Args...> {};
+template <class T, class List>
+inline constexpr bool is_among = false;
+template <class T, class... Listed>
+inline constexpr bool is_among<T, TypeList<Listed...>> = (std::is_same_v<T, Listed> || ...);
 
-template <class... T>
-struct ElementsCarry<TypeList<T...>> : AnyCarries<T...> {};
-template <class T>
-using FieldsCarry = ElementsCarry<FieldTypes<T>>;
+template <class T, class Around>
+struct WithinOf;
+template <class T, class... Outer>
+struct WithinOf<T, TypeList<Outer...>> {
+    using type = TypeList<Outer..., T>;
+};
+template <class T, class Around>
+using Within = typename WithinOf<T, Around>::type;
+
+template <class Elements, class Around>
+struct ElementsCarry;
+template <template <class...> class Template, class... Elements, class Around>
+struct ElementsCarry<Template<Elements...>, Around> {
+    static constexpr bool value = (carries_address<Elements, Around>() || ... || false);
+};
+
+/// Converts only to what carries an address.
+template <class T, class Around>
+struct AnyAddress {
+    template <class Member>
+        requires(!std::is_same_v<Member, T> && carries_address<Member, Around>())
+    operator Member&() const& noexcept {
+        __builtin_trap();  // only ever named; Clang warns where it has no body
+    }
+    template <class Member>
+        requires(!std::is_same_v<Member, T> && carries_address<Member, Around>())
+    operator Member&&() const&& noexcept {
+        __builtin_trap();
+    }
+};
+/// Converts to nothing: a member that takes this takes everything, which says nothing about it.
+struct AnyNothing {};
+
+template <class T, class Around, std::size_t... Before>
+constexpr bool carries_address_behind(std::index_sequence<Before...>) {
+    return requires { T{std::declval<fields::Any<Before>>()..., std::declval<AnyAddress<T, Around>>()}; } &&
+           !requires { T{std::declval<fields::Any<Before>>()..., std::declval<AnyNothing>()}; };
+}
+template <class T, class Around, std::size_t... I>
+constexpr bool initialiser_carries_address(std::index_sequence<I...>) {
+    return (carries_address_behind<T, Around>(std::make_index_sequence<I>{}) || ...);
+}
+template <class T, class Around, std::size_t... I>
+constexpr bool member_carries_address(std::index_sequence<I...>) {
+    return ((fields::takes_empty<T, I, AnyAddress<T, Around>>() && !fields::takes_empty<T, I, AnyNothing>()) || ...);
+}
+
+/// Whether anything that initialises an aggregate carries an address: members, bases, the first of a union. A reference
+/// is not seen here.
+template <class T, class Around>
+constexpr bool initialised_from_address() {
+    if constexpr (fields::takes_empty<T, 0>() && field_count<T> <= most_fields)
+        return member_carries_address<T, Around>(std::make_index_sequence<field_count<T>>{});
+    else
+        return initialiser_carries_address<T, Around>(std::make_index_sequence<fields::initialisers<T>()>{});
+}
 
 /// Is, or contains where that can be seen, something that only means anything in this process.
-template <class T>
+template <class T, class Around>
 constexpr bool carries_address() {
     using U = std::remove_cv_t<T>;
     if constexpr (std::is_pointer_v<U> || std::is_reference_v<U> || std::is_member_pointer_v<U> || std::is_null_pointer_v<U> || is_view<U> ||
                   is_instance<U, std::reference_wrapper>)
         return true;
     else if constexpr (std::is_array_v<U>)
-        return carries_address<std::remove_extent_t<U>>();
+        return carries_address<std::remove_extent_t<U>, Around>();
     else if constexpr (PathLike<U> || SharedPointer<U> || Serializable<U>)
         return false;
     else if constexpr (is_std_array<U> || Container<U>)
-        return carries_address<typename U::value_type>();
+        return carries_address<typename U::value_type, Around>();
     else if constexpr (Tuple<U> || is_instance<U, std::optional> || is_instance<U, std::variant>)
-        return ElementsCarry<U>::value;
+        return ElementsCarry<U, Around>::value;
     else if constexpr (is_instance<U, std::unique_ptr>)
-        return carries_address<typename U::element_type>();
-    else if constexpr (std::is_class_v<U> && std::is_aggregate_v<U> && !has_base<U>)
-        return FieldsCarry<U>::value;
+        return carries_address<typename U::element_type, Around>();
+    else if constexpr (is_among<U, Around>)
+        return false;
+    else if constexpr (NamedFields<U> && !std::is_copy_assignable_v<U>)  // has a reference, perhaps
+        return ElementsCarry<FieldTypes<U>, Within<U, Around>>::value;
+    else if constexpr (std::is_aggregate_v<U>)
+        return initialised_from_address<U, Within<U, Around>>();
     else
         return false;
 }
@@ -172,51 +232,61 @@ constexpr bool carries_address() {
 /// An aggregate with pointers that its own serialize follows.
 template <class T>
 constexpr bool serializes_pointers() {
-    if constexpr (std::is_class_v<T> && Serializable<T> && std::is_aggregate_v<T> && !has_base<T>)
-        return FieldsCarry<T>::value;
+    if constexpr (Serializable<T> && NamedFields<T>)
+        return ElementsCarry<FieldTypes<T>, TypeList<T>>::value;
     else
         return false;
 }
 
-/// Travels as its bytes: sizeof(T) of them, no archive.
+/// Travels as its bytes: sizeof(T) of them, no archive. (An atomic or a mutex is trivially copyable to the compiler, but
+/// cannot be copied.)
 template <class T>
-inline constexpr bool is_bytes = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_array_v<T> &&
-                                 !carries_address<T>() && !serializes_pointers<T>();
+inline constexpr bool is_bytes = std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T> && !std::is_pointer_v<T> &&
+                                 !std::is_array_v<T> && !carries_address<T>() && !serializes_pointers<T>();
 
-template <class T>
+template <class T, class Around = TypeList<>>
 constexpr bool can_travel();
 
-template <class T>
+template <class Elements, class Around>
 struct ElementsTravel;
-template <template <class...> class Template, class... Args>
-struct ElementsTravel<Template<Args...>> {
-    static constexpr bool value = (can_travel<Args>() && ... && true);
+template <template <class...> class Template, class... Elements, class Around>
+struct ElementsTravel<Template<Elements...>, Around> {
+    static constexpr bool value = (can_travel<Elements, Around>() && ... && true);
 };
-template <class T>
-using FieldsTravel = ElementsTravel<FieldTypes<T>>;
 
-template <class T>
+/// What a unique_ptr points to. Polymorphic objects go through Boost's archive, which makes them where they stay.
+template <class T, class Around>
+constexpr bool can_be_owned() {
+    if constexpr (std::is_polymorphic_v<T>)
+        return Serializable<T>;
+    else
+        return can_travel<T, Around>();
+}
+
+template <class T, class Around>
 constexpr bool can_travel() {
     using U = std::remove_cv_t<T>;
     if constexpr (carries_address<U>() || std::is_void_v<U> || std::is_function_v<U> || std::is_volatile_v<T>)
         return false;
     else if constexpr (std::is_array_v<U>)
-        return can_travel<std::remove_extent_t<U>>();
+        return can_travel<std::remove_extent_t<U>, Around>();
     else if constexpr (std::is_trivially_copyable_v<U> || PathLike<U>)
-        return true;
+        return std::is_move_constructible_v<U>;
     else if constexpr (SharedPointer<U>)
         return Serializable<std::remove_cv_t<typename U::element_type>>;  // Boost's own condition
     else if constexpr (Serializable<U>)
-        return true;
+        return std::is_move_constructible_v<U>;
     else if constexpr (is_std_array<U> || Container<U>)
-        return can_travel<std::remove_cv_t<typename U::value_type>>();
+        return can_travel<std::remove_cv_t<typename U::value_type>, Around>();
     else if constexpr (Tuple<U> || is_instance<U, std::optional> || is_instance<U, std::variant>)
-        return ElementsTravel<U>::value;
+        return ElementsTravel<U, Around>::value;
     else if constexpr (is_instance<U, std::unique_ptr>)
         return std::is_same_v<typename U::deleter_type, std::default_delete<typename U::element_type>> &&
-               !std::is_array_v<typename U::element_type> && can_travel<typename U::element_type>();
-    else if constexpr (std::is_class_v<U> && std::is_aggregate_v<U> && !has_base<U>)
-        return FieldsTravel<U>::value;
+               !std::is_array_v<typename U::element_type> && can_be_owned<typename U::element_type, Around>();
+    else if constexpr (is_among<U, Around>)
+        return true;
+    else if constexpr (NamedFields<U>)
+        return ElementsTravel<FieldTypes<U>, Within<U, Around>>::value;
     else
         return false;
 }
@@ -238,11 +308,12 @@ namespace rankpool::wire {
 template <class T>
 constexpr void require_transferable() {
     static_assert(!carries_address<T>(),
-                  "rankpool: this type cannot travel to another process: it is or contains a pointer, reference, string_view or span, "
+                  "rankpool: this type cannot travel to another process: it is or contains a pointer, reference, string_view, span or other view, "
                   "and an address means nothing there. Send the value itself instead: std::string, std::vector, std::unique_ptr");
     static_assert(carries_address<T>() || Transferable<T>,
                   "rankpool: this type cannot travel to another process: it is neither trivially copyable, nor a standard container of "
-                  "transferable types, nor an aggregate of them. Give it a Boost.Serialization serialize function");
+                  "transferable types, nor an aggregate of at most 32 of them without base classes. Give it a Boost.Serialization "
+                  "serialize function");
 }
 
 }  // namespace rankpool::wire

@@ -12,6 +12,7 @@
 
 #include "launch/launch.hpp"
 #include "launch/mpi_module.hpp"
+#include "launch/same_build.hpp"
 #include "os/host_name.hpp"
 #include "pool/manager.hpp"
 #include "pool/worker_context.hpp"
@@ -46,7 +47,9 @@ void enter(const char* what) {
 std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch) {
     if (launch.starter == launch::Starter::rankrun)
         return std::make_unique<shm::ShmTransport>(shm::JobMemory::attach(std::move(launch.membership->memory), launch.size), launch.rank);
-    return launch::open_mpi_transport(launch);
+    auto transport = launch::open_mpi_transport(launch);
+    launch::require_same_build(*transport);  // rankrun compares at its door
+    return transport;
 }
 
 // Finds out what this process is; ends it when it cannot be part of its job. Afterwards it can make children.
@@ -55,11 +58,11 @@ launch::Launch begin() {
     if (const auto token = process::take_exec_token(true)) process::become(*token);
     launch::Launch launch;
     try {
-        launch = launch::detect();
+        launch::detect(launch);
+        process::ForkServer::start_at_run(launch.descriptors());
     } catch (const std::exception& error) {
-        launch::give_up({}, error.what());
+        launch::give_up(launch, error.what());
     }
-    process::ForkServer::start_at_run(launch.descriptors());
     return launch;
 }
 

@@ -1,5 +1,7 @@
 #include "launch/launch.hpp"
 
+#include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -7,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +17,7 @@
 #include <sstream>
 
 #include "launch/ancestors.hpp"
+#include "os/failure.hpp"
 #include "os/host_name.hpp"
 #include "process/child.hpp"
 #include "wire/code_reference.hpp"
@@ -32,26 +36,29 @@ std::optional<int> number_in(const char* variable) {
     return value;
 }
 
-// The first ancestor whose name begins with one of `names`, as a word that no other process ever has.
-std::optional<std::string> living_ancestor(std::initializer_list<std::string_view> names) {
-    for (const Ancestor& ancestor : ancestors())
-        for (const auto name : names)
-            if (ancestor.name.compare(0, name.size(), name) == 0)
-                return std::to_string(ancestor.pid) + "." + ancestor.start_time;
-    return std::nullopt;
+constexpr std::string_view rankrun_name = "rank-minder", hydra_name = "hydra_pmi_proxy", slurm_name = "slurmstepd";
+
+bool begins_with_one_of(std::string_view name, std::initializer_list<std::string_view> beginnings) {
+    return std::any_of(beginnings.begin(), beginnings.end(), [&](auto beginning) { return name.starts_with(beginning); });
 }
 
-// Whether rankrun is the nearest launcher above this process: one that a rank of rankrun started in turn hands its
-// variables on to ranks of its own.
-bool rankrun_is_nearest() {
-    const auto launcher = job_launcher();
-    if (!launcher) return false;
-    for (const Ancestor& ancestor : ancestors()) {
-        if (ancestor.pid == *launcher) return true;
-        for (const std::string_view other : {"mpirun", "mpiexec", "orterun", "prterun", "hydra_pmi_proxy", "slurmstepd"})
-            if (ancestor.name.starts_with(other)) return false;
-    }
-    return true;  // outside of this process's view (a container)
+// The nearest launcher above this process. Only its variables count: those of one further up were inherited through it,
+// and a rank may well start another launcher.
+struct Above {
+    pid_t pid;
+    std::string name;
+    std::string process;  // a word that no other process ever has
+
+    bool is(std::initializer_list<std::string_view> beginnings) const { return begins_with_one_of(name, beginnings); }
+};
+
+std::optional<Above> nearest_launcher() {
+    const auto rankrun = job_launcher();
+    for (const Ancestor& ancestor : ancestors())
+        if (ancestor.pid == rankrun || begins_with_one_of(ancestor.name, {rankrun_name, hydra_name, slurm_name, "mpirun", "mpiexec",
+                                                                         "orterun", "orted", "prte"}))
+            return Above{ancestor.pid, ancestor.name, std::to_string(ancestor.pid) + "." + ancestor.start_time};
+    return std::nullopt;
 }
 
 // Whether somebody on this machine listens on the TCP port at the end of `uri`: for when the launcher runs outside of
@@ -71,19 +78,35 @@ bool server_listens(const char* uri) {
     return false;
 }
 
-os::UniqueFd bind_abstract(const std::string& name) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::size_t length = std::min(name.size(), sizeof address.sun_path - 1);
-    std::memcpy(address.sun_path + 1, name.data(), length);
-    os::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
-    if (!socket || bind(socket.get(), reinterpret_cast<sockaddr*>(&address), bytes) != 0) socket.reset();
-    return socket;
-}
+// A name for a socket that needs no file: it is free again when its last holder has ended.
+class AbstractName {
+  public:
+    explicit AbstractName(const std::string& name) {
+        address_.sun_family = AF_UNIX;
+        const std::size_t length = std::min(name.size(), sizeof address_.sun_path - 1);
+        std::memcpy(address_.sun_path + 1, name.data(), length);
+        bytes_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
+    }
+    /// Empty when somebody has the name.
+    os::UniqueFd bind() const { return opened(::bind); }
+    /// Empty when nobody listens.
+    os::UniqueFd connect() const { return opened(::connect); }
+
+  private:
+    os::UniqueFd opened(int (*call)(int, const sockaddr*, socklen_t)) const {
+        os::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+        if (socket && call(socket.get(), reinterpret_cast<const sockaddr*>(&address_), bytes_) != 0) socket.reset();
+        return socket;
+    }
+
+    sockaddr_un address_{};
+    socklen_t bytes_ = 0;
+};
 
 bool claim(Launch& launch) {
-    launch.claim = bind_abstract("rankpool.rank." + std::to_string(getuid()) + "." + launch.job + "." + std::to_string(launch.rank));
+    // The rank before the job: a name that is too long is cut at its end.
+    const AbstractName name("rankpool.rank." + std::to_string(getuid()) + "." + std::to_string(launch.rank) + "." + launch.job);
+    launch.claim = name.bind();
     return static_cast<bool>(launch.claim);
 }
 
@@ -98,57 +121,102 @@ bool inside_slurm_step() {
     return step != nullptr && std::strlen(step) < 9 && std::getenv("SLURM_PROCID") != nullptr;
 }
 
-std::optional<Launch> open_mpi() {
-    Launch launch;
-    launch.starter = Starter::open_mpi;
-    const char* space = std::getenv("PMIX_NAMESPACE");
-    if (space == nullptr) return std::nullopt;
-    std::optional<int> rank = number_in("OMPI_COMM_WORLD_RANK"), size = number_in("OMPI_COMM_WORLD_SIZE");
-    std::optional<int> local = number_in("OMPI_COMM_WORLD_LOCAL_SIZE");
-    std::optional<std::string> alive;
-    if (rank && size) {
-        alive = living_ancestor({"mpirun", "mpiexec", "orterun", "orted", "prte"});
-        if (!alive && server_listens(std::getenv("PMIX_SERVER_URI2"))) alive = "server";
-    }
-    if (!alive && inside_slurm_step()) {  // srun --mpi=pmix
-        rank = number_in("PMIX_RANK");
-        size = number_in("SLURM_STEP_NUM_TASKS");
-        local = std::nullopt;
-        alive = living_ancestor({"slurmstepd"});
-    }
-    if (!rank || !size || !alive || *rank >= *size) return std::nullopt;
-    launch.rank = *rank;
-    launch.size = *size;
-    launch.local_size = local.value_or(1);
-    launch.job = std::string(space) + "." + *alive;
-    return launch;
+bool rankrun(const std::optional<Above>& above, Launch& launch) {
+    // Nobody in view: in a container, the launcher may be outside of it.
+    if (above && above->pid != job_launcher()) return false;
+    if (const char* job = std::getenv("RANKPOOL_JOB")) launch.job = job;
+    launch.rank = number_in("RANKPOOL_RANK").value_or(0);
+    launch.size = launch.local_size = number_in("RANKPOOL_SIZE").value_or(1);
+    launch.membership = join_job(wire::build_identity());
+    if (!launch.membership) return false;
+    launch.starter = Starter::rankrun;
+    launch.rank = launch.membership->rank;
+    launch.size = launch.local_size = launch.membership->size;
+    return true;
 }
 
-std::optional<Launch> mpich() {
+bool open_mpi(const std::optional<Above>& above, Launch& launch) {
+    const char* space = std::getenv("PMIX_NAMESPACE");
+    if (space == nullptr) return false;
+    std::optional<int> rank, size;
+    std::string alive;
+    if (above && above->is({slurm_name}) && inside_slurm_step()) {  // srun --mpi=pmix
+        rank = number_in("PMIX_RANK");
+        size = number_in("SLURM_STEP_NUM_TASKS");
+        alive = above->process;
+    } else {
+        rank = number_in("OMPI_COMM_WORLD_RANK");
+        size = number_in("OMPI_COMM_WORLD_SIZE");
+        launch.local_size = number_in("OMPI_COMM_WORLD_LOCAL_SIZE").value_or(1);
+        if (above && above->is({"mpirun", "mpiexec", "orterun", "orted", "prte"})) alive = above->process;
+        if (!above && server_listens(std::getenv("PMIX_SERVER_URI2"))) alive = "server";
+    }
+    if (!rank || !size || alive.empty() || *rank >= *size) return false;
+    launch.starter = Starter::open_mpi;
+    launch.rank = *rank;
+    launch.size = *size;
+    launch.job = alive + "." + space;
+    return true;
+}
+
+bool mpich(const std::optional<Above>& above, Launch& launch) {
+    if (!above || !above->is({hydra_name, "mpiexec", "mpirun", slurm_name})) return false;
     const auto rank = number_in("PMI_RANK"), size = number_in("PMI_SIZE"), fd = number_in("PMI_FD");
-    if (!rank || !size || *rank >= *size) return std::nullopt;
-    if (!(fd && is_socket(*fd)) && std::getenv("PMI_PORT") == nullptr) return std::nullopt;
-    const auto alive = living_ancestor({"hydra_pmi_proxy", "mpiexec", "mpirun", "slurmstepd"});
-    if (!alive) return std::nullopt;
-    Launch launch;
+    if (!rank || !size || *rank >= *size) return false;
+    if (!(fd && is_socket(*fd)) && std::getenv("PMI_PORT") == nullptr) return false;
     launch.starter = Starter::mpich;
     launch.rank = *rank;
     launch.size = *size;
     launch.local_size = number_in("MPI_LOCALNRANKS").value_or(1);
-    launch.job = *alive;
-    return launch;
+    launch.job = above->process;
+    return true;
 }
 
-void refuse_step_without_mpi() {
+void refuse_step_without_mpi(const std::optional<Above>& above, Launch& launch) {
     const auto tasks = number_in("SLURM_STEP_NUM_TASKS");
-    if (!inside_slurm_step() || !tasks || *tasks < 2 || !living_ancestor({"slurmstepd"})) return;
+    if (!above || !above->is({slurm_name}) || !inside_slurm_step() || !tasks || *tasks < 2) return;
     Launch step;
     step.rank = number_in("SLURM_PROCID").value_or(0);
+    step.size = *tasks;
     const char* job = std::getenv("SLURM_JOB_ID");
     step.job = std::string("slurm.") + (job != nullptr ? job : "") + "." + std::getenv("SLURM_STEP_ID");
     if (!claim(step)) return;  // started by a task of the step: standalone
+    launch = std::move(step);
     throw LaunchError("srun started this program as " + std::to_string(*tasks) +
                       " tasks, but offers no MPI connection between them; use srun --mpi=pmix (see srun --mpi=list) or mpirun");
+}
+
+// A job's ranks may all meet the same error. The first on this machine (it gets the name) says it; the others wait for
+// its end. It waits in turn, not for long, until they have come: the launcher ends the job at the first rank that goes,
+// which must not be before the error was said, and who came later would find nobody and say it again.
+void say_once(const Launch& launch, const std::string& text) {
+    using namespace std::chrono_literals;
+    using Clock = std::chrono::steady_clock;
+    const auto wait = [](int fd, Clock::time_point end) {
+        pollfd event{fd, POLLIN, 0};
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+        return os::retry_interrupted([&] { return poll(&event, 1, static_cast<int>(std::max<long long>(left, 0))); }) > 0;
+    };
+    const AbstractName name("rankpool.report." + std::to_string(getuid()) + "." + launch.job);
+    const os::UniqueFd speaker = name.bind();
+    if (speaker) {
+        const bool hears = listen(speaker.get(), 4096) == 0;
+        std::fputs(text.c_str(), stderr);
+        std::fflush(stderr);
+        const auto end = Clock::now() + 1s;
+        std::vector<os::UniqueFd> others;
+        while (hears && static_cast<int>(others.size()) + 1 < launch.local_size && wait(speaker.get(), end))
+            others.emplace_back(accept4(speaker.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        for (auto& other : others) (void)other.release();  // they see our end, not an earlier one
+        return;
+    }
+    for (const auto end = Clock::now() + 3s; Clock::now() < end; sched_yield()) {
+        if (const os::UniqueFd listener = name.connect()) {
+            (void)wait(listener.get(), end);
+            return;
+        }
+        if (name.bind()) return;  // the speaker has ended; else it does not listen yet
+    }
 }
 
 }  // namespace
@@ -163,24 +231,18 @@ std::vector<int> Launch::descriptors() const {
     return all;
 }
 
-Launch detect() {
-    auto membership = rankrun_is_nearest() ? join_job(wire::build_identity()) : std::nullopt;
-    if (membership) {
-        Launch launch;
-        launch.starter = Starter::rankrun;
-        launch.rank = membership->rank;
-        launch.size = launch.local_size = membership->size;
-        launch.membership = std::move(membership);
-        return launch;
-    }
-    for (const auto& look : {open_mpi, mpich}) {
-        if (auto launch = look()) {
-            if (claim(*launch)) return std::move(*launch);
-            return {};  // somebody else is that rank
+void detect(Launch& launch) {
+    const auto above = nearest_launcher();
+    if (rankrun(above, launch)) return;
+    launch = {};
+    for (const auto& is_rank_of : {open_mpi, mpich}) {
+        if (is_rank_of(above, launch)) {
+            if (!claim(launch)) launch = {};  // somebody else is that rank
+            return;
         }
+        launch = {};
     }
-    refuse_step_without_mpi();
-    return {};
+    refuse_step_without_mpi(above, launch);
 }
 
 void clear_launcher_variables() {
@@ -193,20 +255,17 @@ void clear_launcher_variables() {
     for (const std::string& name : names) unsetenv(name.c_str());
 }
 
-bool first_to_report(const Launch& launch) {
-    // Held until the process ends.
-    return bind_abstract("rankpool.report." + std::to_string(getuid()) + "." + launch.job).release() >= 0;
-}
-
 void give_up(const Launch& launch, const std::string& why) {
-    if (launch.starter == Starter::nobody || first_to_report(launch)) {
-        if (launch.size > 1)
-            std::fprintf(stderr, "rankpool: rank %d of %d (pid %d on %s): %s\n", launch.rank, launch.size, getpid(),
-                         os::host_name().c_str(), why.c_str());
-        else
-            std::fprintf(stderr, "rankpool: %s\n", why.c_str());
-    }
+    std::string text = "rankpool: " + why;
+    if (launch.size > 1)
+        text += " (rank " + std::to_string(launch.rank) + " of " + std::to_string(launch.size) + ", pid " + std::to_string(getpid()) +
+                " on " + os::host_name() + ")";
+    text += '\n';
     std::fflush(nullptr);
+    if (launch.job.empty())
+        std::fputs(text.c_str(), stderr);
+    else
+        say_once(launch, text);
     // Without this MPICH's launcher waits for ever for the ranks that did connect.
     if (const auto fd = number_in("PMI_FD"); launch.starter == Starter::mpich && fd && is_socket(*fd)) {
         static constexpr char words[] = "cmd=abort exitcode=1\n";

@@ -2,7 +2,8 @@
 //
 // Variables alone prove nothing: every descendant of a rank inherits them, shells keep stale ones, and a plain batch
 // script has some. So a process is a rank only when (1) the launcher's variables are there, (2) the launcher itself is:
-// a living ancestor or its listening server, and (3) this process is the first to claim the rank. The claim is an
+// the nearest launcher among the living ancestors, or its listening server, and (3) this process is the first to claim
+// the rank. The claim is an
 // abstract socket named by user, launcher and rank, held as long as the process lives: a wrapper script does not claim,
 // so `mpirun ./wrapper.sh` changes nothing; a program that a rank starts comes second, and is standalone.
 #pragma once
@@ -32,16 +33,14 @@ struct Launch {
 };
 
 /// Finds out, and claims the rank. To be called once, before the process has threads. Throws LaunchError when a
-/// launcher started this process but it cannot be part of the job.
-Launch detect();
+/// launcher started this process but it cannot be part of the job; `launch` then has what give_up() needs to know.
+void detect(Launch& launch);
 
 /// Removes the launchers' variables and ours from the environment: what this process starts is no rank.
 void clear_launcher_variables();
 
-/// True for the first process of a job on this machine that asks: so that an error all ranks meet is said once.
-bool first_to_report(const Launch& launch);
-
-/// Ends a rank that cannot join its job so that the launcher ends the others too, also before MPI was initialised.
+/// Ends a process that cannot be part of its job, with exit code 1, so that the launcher ends the others too, also
+/// before MPI was initialised. What several ranks meet on one machine is said by one of them.
 [[noreturn]] void give_up(const Launch& launch, const std::string& why);
 
 }  // namespace rankpool::launch

@@ -7,59 +7,77 @@
 
 namespace rankpool::pool {
 namespace {
+
 // Results are stored in blocks of this size, larger ones alone.
 constexpr std::size_t storage_block = std::size_t{1} << 20;
-}  // namespace
 
-CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size, bool shared)
-    : output_(output), shared_(shared), result_size_(result_size) {
-    if (result_size_ == 0) output_.values.resize(count);
+std::exception_ptr to_exception(const Failure& failure, std::optional<std::size_t> item) {
+    return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
 }
 
-std::unique_lock<std::mutex> CallSink::turn() {
-    return shared_ ? std::unique_lock(mutex) : std::unique_lock<std::mutex>();
+}  // namespace
+
+CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size)
+    : output_(output), count_(count), result_size_(result_size) {
+    if (result_size_ == 0) output_.values.resize(count);
+    if (output_.keep_errors) has_.resize(count);
 }
 
 void CallSink::fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) {
+    // Each index comes once, from whoever delivers it: the rows themselves need no lock.
     std::memcpy(output_.rows + first * result_size_, results, static_cast<std::size_t>(count) * result_size_);
+    std::lock_guard lock(mutex);
+    arrived_ += static_cast<std::size_t>(count);
+    if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
 }
 
 void CallSink::value(std::uint64_t index, std::span<const std::byte> bytes) {
-    const auto lock = turn();
+    std::lock_guard lock(mutex);
     auto& storage = output_.storage;
     // A block never grows beyond what it reserved: views into it stay valid.
     if (storage.empty() || storage.back().capacity() - storage.back().size() < bytes.size()) {
         storage.emplace_back();
-        storage.back().reserve(std::max(bytes.size(), storage_block));
+        // A call of one item needs no more than that item.
+        storage.back().reserve(count_ == 1 ? bytes.size() : std::max(bytes.size(), storage_block));
     }
     std::byte* place = storage.back().grow(bytes.size());
     if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
     output_.values[static_cast<std::size_t>(index)] = {place, bytes.size()};
+    ++arrived_;
+    if (!has_.empty()) has_[static_cast<std::size_t>(index)] = true;
 }
 
 void CallSink::failed(std::uint64_t index, Failure failure) {
-    const auto lock = turn();
-    if (failed_ && failed_index_ <= index) return;
-    failed_ = true;
-    failed_index_ = index;
-    failure_ = std::move(failure);
-    if (shared_) changed.notify_all();
+    std::lock_guard lock(mutex);
+    ++arrived_;
+    if (!has_.empty()) has_[static_cast<std::size_t>(index)] = true;
+    const bool first = failures_.empty();
+    if (output_.keep_errors) {
+        failures_.emplace(index, std::move(failure));
+    } else if (first || index < failures_.begin()->first) {
+        failures_.clear();
+        failures_.emplace(index, std::move(failure));
+    }
+    if (first && on_failure) on_failure();
 }
 
 void CallSink::rest_failed(Failure failure) {
-    const auto lock = turn();
+    std::lock_guard lock(mutex);
     rest_ = true;
     rest_failure_ = std::move(failure);
+    if (failures_.empty() && on_failure) on_failure();
 }
 
 void CallSink::settle() {
-    if (!failed_ && !rest_) return;
-    // What failed as a whole concerns the pool; an item's own error says more.
-    Failure& failure = failed_ ? failure_ : rest_failure_;
-    RemoteInfo origin{"", std::nullopt, failure.worker, ""};
-    if (failed_) origin.item = static_cast<std::size_t>(failed_index_);
-    output_.error_index = failed_ ? static_cast<std::size_t>(failed_index_) : 0;
-    output_.error = wire::decode_exception(failure.error, std::move(origin));
+    for (const auto& [index, failure] : failures_)
+        output_.errors.emplace(static_cast<std::size_t>(index), to_exception(failure, static_cast<std::size_t>(index)));
+    if (rest_) output_.error = to_exception(rest_failure_, std::nullopt);
+    // An item's own error says more than what befell the pool.
+    if (!output_.errors.empty()) output_.error = output_.errors.begin()->second;
+    if (!rest_ || !output_.keep_errors) return;
+    const std::exception_ptr rest = to_exception(rest_failure_, std::nullopt);
+    for (std::size_t i = 0; i < count_; ++i)
+        if (!has_[i]) output_.errors.emplace(i, rest);
 }
 
 }  // namespace rankpool::pool

@@ -80,7 +80,6 @@ struct WorkerPage {
     std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started
     std::atomic<std::int64_t> busy;                  // ns of work so far
     std::atomic<std::uint64_t> items;                // items run so far
-    std::atomic<std::uint64_t> drop;                 // written by the pool: nobody wants what is left of this job
     alignas(line) shm::RingHeader ring;              // results: produced by the worker, consumed by the pool
     alignas(line) shm::WaitWord space;               // signalled by the pool when it took results out
 };

@@ -1,49 +1,125 @@
 #include "pool/core.hpp"
 
+#include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 
-#include "pool/call_sink.hpp"
-#include "pool/manager.hpp"
 #include "entry/context.hpp"
+#include "pool/call_state.hpp"
+#include "pool/manager.hpp"
+#include "pool/stream.hpp"
+#include "pool/thread_site.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
+#include <rankpool/remote.hpp>
 
 namespace rankpool::pool {
+namespace {
 
-void OwnSite::terminate() {
-    engine_.terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")));
+// Functions without state that stay known between calls.
+constexpr std::size_t stateless_kept = 64;
+
+// The pool whose callback this thread is running.
+thread_local const Core* calling_back = nullptr;
+
+// How many modules were ever unloaded: another may lie now where a function was.
+unsigned long long module_unloads() {
+    unsigned long long count = 0;
+    dl_iterate_phdr([](dl_phdr_info* info, std::size_t, void* to) {
+        *static_cast<unsigned long long*>(to) = info->dlpi_subs;
+        return 1;  // the first one tells
+    }, &count);
+    return count;
+}
+
+}  // namespace
+
+KnownFunction::KnownFunction(std::vector<std::unique_ptr<Site>>& sites, const Function& function)
+    : item_size_(function.item_size), result_size_(function.result_size) {
+    for (auto& site : sites) known_.emplace_back(site.get(), site->add_function(function));
+}
+
+KnownFunction::~KnownFunction() {
+    for (const auto& [site, id] : known_) site->forget(id);
+}
+
+Core::Work::Work(std::shared_ptr<Core> core) : core_(std::move(core)) {
+    std::lock_guard lock(core_->mutex_);
+    core_->check_open();
+    ++core_->works_;
+}
+
+std::unique_ptr<Core::Work> Core::Work::visit(const std::shared_ptr<Core>& core) {
+    std::lock_guard lock(core->mutex_);
+    if (core->stop_service_) return nullptr;
+    ++core->works_;
+    return std::unique_ptr<Work>(new Work(core, Counted{}));
+}
+
+Core::Work::~Work() { core_->end_work(); }
+
+void Core::end_work() {
+    std::lock_guard lock(mutex_);
+    --works_;
+    changed_.notify_all();
 }
 
 Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpid()) {
-    if (processes < 0)
-        throw std::invalid_argument("Pool: processes = " + std::to_string(processes) + "; expected 0 (all usable CPUs) or more");
     const bool in_job = entry::manages_ranks();
     if (backend == Backend::ranks && !in_job)
         throw std::invalid_argument("Pool: Backend::ranks needs a job of several ranks: rankpool::run() under rankrun, "
                                     "mpirun or srun, and the pool made in main, not in a task");
+    if (backend == Backend::threads || backend == Backend::serial) {
+        size_ = backend == Backend::serial ? 1 : processes > 0 ? processes : process_cpu_count();
+        sites_.push_back(std::make_unique<ThreadSite>(size_, backend == Backend::serial, options.initializer));
+        return;
+    }
     options.surroundings = process::Surroundings::here();
     if (backend != Backend::processes && in_job) {
         sites_ = Manager::instance().open_sites(processes, options, size_);
+        if (sites_.size() > 1) return;
+        if (sites_.front()->engine() != nullptr) own_ = sites_.front()->engine();
         return;
     }
     size_ = processes > 0 ? processes : process_cpu_count();
     options.workers = options.pool_size = size_;
     options.rank = entry::own_rank();
     auto site = std::make_unique<OwnSite>(std::move(options));
-    own_ = &site->engine();
+    own_ = site->engine();
     sites_.push_back(std::move(site));
 }
 
 Core::~Core() {
-    if (owner_ != getpid()) {  // a copy made by the program's own fork: the workers are not its to end
-        for (auto& site : sites_) (void)site.release();
-        return;
-    }
+    if (owner_ == getpid()) return;
+    for (auto& site : sites_) (void)site.release();  // a copy made by the program's own fork: the workers are not its to end
+    stateless_.clear();
+}
+
+void Core::shut_down() {
+    if (owner_ != getpid()) return;
     terminate();
-    std::unique_lock lock(calls_mutex_);
-    calls_changed_.wait(lock, [&] { return calls_ == 0; });
+    {
+        std::unique_lock lock(mutex_);
+        // The service thread ends what nobody waits for.
+        if (calling_back != this) changed_.wait(lock, [&] { return works_ == 0; });
+        stop_service_ = true;
+        changed_.notify_all();
+    }
+    if (own_ != nullptr) own_->wake();
+    if (service_.joinable()) {
+        if (service_.get_id() == std::this_thread::get_id())
+            service_.detach();  // the pool is destroyed by one of its own callbacks
+        else
+            service_.join();
+    }
+    {
+        std::lock_guard lock(functions_mutex_);
+        stateless_.clear();
+    }
+    if (works_ == 0) sites_.clear();
 }
 
 void Core::check_open() const {
@@ -54,6 +130,12 @@ void Core::check_open() const {
     }
 }
 
+void Core::check_may_wait(const char* what) const {
+    if (calling_back == this)
+        throw std::logic_error(std::string(what) + " was called in a callback of the same pool and would wait for ever: callbacks "
+                               "run on the thread that brings results; use the asynchronous calls there");
+}
+
 void Core::close() {
     Phase open = Phase::open;
     phase_.compare_exchange_strong(open, Phase::closed);
@@ -62,171 +144,162 @@ void Core::close() {
 void Core::terminate() {
     if (phase_.exchange(Phase::terminated) == Phase::terminated) return;
     for (auto& site : sites_) site->terminate();
+    for (const auto& stream : living_streams()) stream->pool_ended();
+    changed_.notify_all();
+}
+
+std::vector<std::shared_ptr<Stream>> Core::living_streams() {
+    std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<Stream>> alive;
+    for (Stream* stream : streams_)
+        if (auto held = stream->weak_from_this().lock()) alive.push_back(std::move(held));
+    return alive;
 }
 
 void Core::join() {
     if (phase_.load() == Phase::open) throw std::logic_error("Pool::join: call close() or terminate() first");
-    std::unique_lock lock(calls_mutex_);
-    calls_changed_.wait(lock, [&] { return calls_ == 0; });
-    lock.unlock();
+    check_may_wait("Pool::join");
+    // What was begun is delivered, also after the workers have gone.
+    for (const auto& stream : living_streams()) stream->finish();
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return works_ == 0; });
+    }
     terminate();
 }
 
 std::vector<WorkerInfo> Core::workers() {
     std::vector<WorkerInfo> all;
     for (auto& site : sites_)
-        for (WorkerInfo& info : site->worker_infos()) all.push_back(std::move(info));
+        for (WorkerStats& worker : site->worker_stats()) all.push_back(std::move(worker.worker));
     return all;
 }
 
-void Core::run(const task::Descriptor& descriptor, std::span<const std::byte> function, const CallInput& input,
-               const MapOptions& options, CallOutput& output) {
-    struct Counted {
-        explicit Counted(Core& core) : core_(core) {
-            std::lock_guard lock(core_.calls_mutex_);
-            core_.check_open();
-            ++core_.calls_;
+PoolStats Core::stats() {
+    PoolStats stats;
+    for (auto& site : sites_)
+        for (WorkerStats& worker : site->worker_stats()) stats.workers.push_back(std::move(worker));
+    stats.items = items_.load();
+    stats.errors = errors_.load();
+    double sum = 0, largest = 0;
+    for (const WorkerStats& worker : stats.workers) {
+        sum += static_cast<double>(worker.busy.count());
+        largest = std::max(largest, static_cast<double>(worker.busy.count()));
+    }
+    if (sum > 0) stats.imbalance = largest * static_cast<double>(stats.workers.size()) / sum - 1;
+    return stats;
+}
+
+std::shared_ptr<const KnownFunction> Core::know(const task::Descriptor& descriptor, std::span<const std::byte> function) {
+    // A function without state is the same in every call: it stays known, so that small calls need not send it again.
+    const bool stateless = function.empty();
+    std::lock_guard lock(functions_mutex_);
+    if (stateless) {
+        if (const auto unloads = module_unloads(); unloads != unloads_) {
+            unloads_ = unloads;
+            stateless_.clear();
         }
-        ~Counted() {
-            std::lock_guard lock(core_.calls_mutex_);
-            --core_.calls_;
-            core_.calls_changed_.notify_all();
+        const auto known = std::find_if(stateless_.begin(), stateless_.end(), [&](const auto& f) { return f.descriptor == &descriptor; });
+        if (known != stateless_.end() && known->exceptions == wire::registered_count()) {
+            stateless_.splice(stateless_.begin(), stateless_, known);
+            return known->function;
         }
-        Core& core_;
-    } counted(*this);
-    if (input.count == 0) return;
-    if (input.count > max_items) throw std::invalid_argument("Pool: more than 2^40 items in one call");
-
-    const Function packed = Function::pack(descriptor, function);
-    const Items items{0, input.count, input.bytes, input.ends, descriptor.item_size, true};
-    const auto workers = static_cast<std::uint64_t>(size_);
-    const JobOptions job{options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), false};
-    CallSink sink(output, input.count, descriptor.result_size, own_ == nullptr);
-    const bool fail_fast = options.on_error == OnError::fail_fast;
-    if (own_ != nullptr)
-        run_here(packed, items, job, sink, fail_fast);
-    else
-        run_on_sites(packed, items, job, sink, fail_fast);
-    sink.settle();
-}
-
-void Core::run_here(const Function& function, const Items& items, const JobOptions& options, CallSink& sink, bool fail_fast) {
-    const Engine::FunctionId id = own_->add_function(function);
-    struct Forget {
-        Engine& engine;
-        Engine::FunctionId id;
-        ~Forget() { engine.forget(id); }
-    } forget{*own_, id};
-    bool over = false;
-    const Engine::JobId job = own_->add_job(id, function.result_size, items, options, sink, [&] { over = true; });
-    own_->drive([&] { return over || (fail_fast && sink.any_failed()); });
-    // With fail_fast, items that run now may still end, but nobody looks: the sink is let go at once.
-    own_->cancel(job, true);
-}
-
-namespace {
-
-// A batch that was given to a site.
-struct Batch {
-    Site* site;
-    std::uint64_t id = 0;
-    std::vector<std::uint64_t> ends;
-    bool over = false;  // under the sink's mutex
-};
-
-// The items [begin, end) as items of their own; their table of ends, where they have one, is rebased into `ends`.
-Items part_of(const Items& items, std::uint64_t begin, std::uint64_t end, std::vector<std::uint64_t>& ends) {
-    Items part = items;
-    part.first = begin;
-    part.count = end - begin;
-    part.bytes = items.part(begin, end).data();
-    if (items.ends != nullptr) {
-        const std::uint64_t base = begin == 0 ? 0 : items.ends[begin - 1];
-        for (std::uint64_t i = begin; i < end; ++i) ends.push_back(items.ends[i] - base);
-        part.ends = ends.data();
+        if (known != stateless_.end()) stateless_.erase(known);
     }
-    return part;
+    auto made = std::make_shared<const KnownFunction>(sites_, Function::pack(descriptor, function));
+    if (stateless) {
+        stateless_.push_front({&descriptor, wire::registered_count(), made});
+        if (stateless_.size() > stateless_kept) stateless_.pop_back();
+    }
+    return made;
 }
 
-// A function that is known to all sites, until this goes.
-class KnownToSites {
-  public:
-    KnownToSites(std::vector<std::unique_ptr<Site>>& sites, const Function& function) {
-        for (auto& site : sites) known_.emplace_back(site.get(), site->add_function(function));
-    }
-    ~KnownToSites() {
-        for (const auto& [site, id] : known_) site->forget(id);
-    }
-    KnownToSites(const KnownToSites&) = delete;
-    KnownToSites& operator=(const KnownToSites&) = delete;
-    const std::vector<std::pair<Site*, std::uint64_t>>& all() const { return known_; }
+// ---- the service thread ----
 
-  private:
-    std::vector<std::pair<Site*, std::uint64_t>> known_;
-};
-
-}  // namespace
-
-std::uint64_t Core::batch_size(const Site& site, const Items& items, const JobOptions& options, std::uint64_t next) const {
-    // A batch is copied into a message: it must not be all of a large input at once.
-    constexpr std::size_t most_bytes = std::size_t{16} << 20;
-    const auto here = static_cast<std::uint64_t>(site.workers());
-    const std::uint64_t remaining = items.count - next;
-    const std::uint64_t fair = remaining * here / (4 * static_cast<std::uint64_t>(size_));
-    std::uint64_t count = std::min(remaining, std::max(fair, here * std::max<std::uint64_t>(1, options.chunk)));
-    while (count > 1 && items.part(next, next + count).size() > most_bytes) count /= 2;
-    return count;
+void Core::need_service() {
+    std::lock_guard lock(mutex_);
+    if (service_.joinable() || stop_service_) return;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    service_ = std::thread([core = shared_from_this()] { core->serve(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Core::run_on_sites(const Function& function, const Items& items, const JobOptions& options, CallSink& sink,
-                        bool fail_fast) {
-    constexpr std::size_t prefetch = 2;
-    const KnownToSites known(sites_, function);
-    std::vector<std::unique_ptr<Batch>> batches;
-    std::uint64_t next = 0;
-    bool dropped = false;
-    std::exception_ptr refused;
+void Core::attend(std::shared_ptr<Call> call) {
+    {
+        std::lock_guard lock(mutex_);
+        to_attend_.push_back(std::move(call));
+        changed_.notify_all();
+    }
+    if (own_ != nullptr) own_->wake();
+}
 
-    std::unique_lock lock(sink.mutex);
+void Core::call_back(std::function<void()> callback) {
+    {
+        std::lock_guard lock(mutex_);
+        callbacks_.push_back(std::move(callback));
+        changed_.notify_all();
+    }
+    if (own_ != nullptr) own_->wake();
+}
+
+bool Core::service_has_work() {
+    std::lock_guard lock(mutex_);
+    return stop_service_ || !to_attend_.empty() || !callbacks_.empty();
+}
+
+void Core::serve() {
     for (;;) {
-        std::erase_if(batches, [](const auto& batch) { return batch->over; });
-        if (!dropped && (refused || (fail_fast && sink.any_failed()))) {
-            dropped = true;
-            lock.unlock();
-            for (const auto& batch : batches) batch->site->cancel(batch->id);
-            lock.lock();
-            continue;
+        if (own_ != nullptr) {
+            own_->drive([this] { return service_has_work(); }, std::nullopt, Engine::Role::service);
+        } else {
+            std::unique_lock lock(mutex_);
+            changed_.wait(lock, [this] { return stop_service_ || !to_attend_.empty() || !callbacks_.empty(); });
         }
-        const auto hungry = std::find_if(known.all().begin(), known.all().end(), [&](const auto& entry) {
-            return static_cast<std::size_t>(std::count_if(batches.begin(), batches.end(), [&](const auto& batch) {
-                       return batch->site == entry.first;
-                   })) < prefetch;
-        });
-        if (dropped || next == items.count || hungry == known.all().end()) {
-            if (batches.empty()) break;  // dropped, or all given and all over
-            sink.changed.wait(lock);
-            continue;
+        std::deque<std::shared_ptr<Call>> calls;
+        std::deque<std::function<void()>> callbacks;
+        bool stop;
+        {
+            std::lock_guard lock(mutex_);
+            calls.swap(to_attend_);
+            callbacks.swap(callbacks_);
+            stop = stop_service_;
         }
-        const std::uint64_t begin = next;
-        next += batch_size(*hungry->first, items, options, begin);
-        batches.push_back(std::make_unique<Batch>());
-        Batch& batch = *batches.back();
-        batch.site = hungry->first;
-        const Items part = part_of(items, begin, next, batch.ends);
-        lock.unlock();  // the site may answer at once
-        try {
-            batch.id = batch.site->give(hungry->second, function.result_size, part, options, sink, [&sink, &batch] {
-                std::lock_guard guard(sink.mutex);
-                batch.over = true;
-                sink.changed.notify_all();
-            });
-        } catch (...) {
-            refused = std::current_exception();
-            batch.over = true;  // never given
+        for (const auto& call : calls) call->attend();
+        calling_back = this;
+        for (auto& callback : callbacks) {
+            run_callback(callback);
+            callback = nullptr;
         }
-        lock.lock();
+        calling_back = nullptr;
+        if (stop && calls.empty() && callbacks.empty()) return;
     }
-    if (refused) std::rethrow_exception(refused);
+}
+
+void Core::count_results(std::uint64_t items, std::uint64_t errors) {
+    items_ += items;
+    errors_ += errors;
+}
+
+void Core::add_stream(Stream* stream) {
+    std::lock_guard lock(mutex_);
+    streams_.insert(stream);
+}
+
+void Core::remove_stream(Stream* stream) {
+    std::lock_guard lock(mutex_);
+    streams_.erase(stream);
+}
+
+void run_callback(const std::function<void()>& callback) {
+    try {
+        callback();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "rankpool: a callback threw %s: %s\n", wire::type_name_of(std::current_exception()).c_str(), error.what());
+    } catch (...) {
+        std::fprintf(stderr, "rankpool: a callback threw %s\n", wire::type_name_of(std::current_exception()).c_str());
+    }
 }
 
 }  // namespace rankpool::pool

@@ -1,53 +1,133 @@
-// A pool without its types: where its workers are, and how a call is spread over them.
+// A pool without its types: where its workers are, and what is going on in it.
 //
-// A site is a place with workers: this process's own engine, or that of another rank. A pool with only its own engine
-// gives it every call whole. With several sites a call is handed out in batches that shrink towards its end, two at a
-// time to each site so that none waits for the next; inside a site a batch is a job of its engine like any other.
+// A site is a place with workers: this process's own engine, that of another rank, or threads. A pool with one site gives
+// it every call whole. With several, a call is handed out in batches that shrink towards its end (call_state.hpp).
+//
+// Threads. Whoever waits for a result makes it come about (it drives the engine, or hands out the next batch). What
+// nobody waits for is the business of the pool's service thread, which is started by the first call that needs it: it
+// also runs callbacks. Order of locks: engine, then a call's sink, then Core::mutex_.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "pool/engine.hpp"
 #include "pool/site.hpp"
 #include <rankpool/pool/call.hpp>
+#include <rankpool/stats.hpp>
 
 namespace rankpool::pool {
 
-class CallSink;
+/// A function that all sites of a pool know, until the last call of it is over.
+class KnownFunction {
+  public:
+    KnownFunction(std::vector<std::unique_ptr<Site>>& sites, const Function& function);
+    ~KnownFunction();
+    KnownFunction(const KnownFunction&) = delete;
+    KnownFunction& operator=(const KnownFunction&) = delete;
 
-class Core {
+    std::uint64_t at(std::size_t site) const { return known_[site].second; }
+    std::uint32_t item_size() const { return item_size_; }
+    std::uint32_t result_size() const { return result_size_; }
+
+  private:
+    std::uint32_t item_size_, result_size_;
+    std::vector<std::pair<Site*, std::uint64_t>> known_;
+};
+
+class Core : public std::enable_shared_from_this<Core> {
   public:
     Core(int processes, Backend backend, EngineOptions options);
     ~Core();
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
 
-    void run(const task::Descriptor& descriptor, std::span<const std::byte> function, const CallInput& input,
-             const MapOptions& options, CallOutput& output);
+    // ---- what Pool offers ----
     int size() const { return size_; }
     std::vector<WorkerInfo> workers();
+    PoolStats stats();
     void close();
     void terminate();
     void join();
+    /// The pool's end: terminate(), then nothing of it runs any more. Result handles may live on.
+    void shut_down();
+
+    // ---- for calls and streams ----
+    /// A call or stream that has begun: join() waits for it. Throws PoolClosed.
+    class Work {
+      public:
+        explicit Work(std::shared_ptr<Core> core);
+        /// Of somebody who looks after work that has begun: refused, as null, only once the pool is no more.
+        static std::unique_ptr<Work> visit(const std::shared_ptr<Core>& core);
+        ~Work();
+        Work(const Work&) = delete;
+        Work& operator=(const Work&) = delete;
+
+      private:
+        struct Counted {};
+        Work(std::shared_ptr<Core> core, Counted) : core_(std::move(core)) {}
+        std::shared_ptr<Core> core_;
+    };
+    std::shared_ptr<const KnownFunction> know(const task::Descriptor& descriptor, std::span<const std::byte> function);
+    std::vector<std::unique_ptr<Site>>& sites() { return sites_; }
+    /// Where all workers are this process's own. To be used by who holds a Work.
+    Engine* own() const { return own_; }
+    void check_open() const;
+    /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
+    void check_may_wait(const char* what) const;
+    /// The service thread exists from now on.
+    void need_service();
+    /// Has the service thread look at a call. With any lock held.
+    void attend(std::shared_ptr<Call> call);
+    /// Runs a callback on the service thread.
+    void call_back(std::function<void()> callback);
+    void count_results(std::uint64_t items, std::uint64_t errors);
+    void add_stream(Stream* stream);
+    void remove_stream(Stream* stream);
 
   private:
-    void check_open() const;
-    void run_here(const Function& function, const Items& items, const JobOptions& options, CallSink& sink, bool fail_fast);
-    void run_on_sites(const Function& function, const Items& items, const JobOptions& options, CallSink& sink, bool fail_fast);
-    std::uint64_t batch_size(const Site& site, const Items& items, const JobOptions& options, std::uint64_t next) const;
+    void serve();
+    std::vector<std::shared_ptr<Stream>> living_streams();
+    bool service_has_work();
+    void end_work();
 
     enum class Phase { open, closed, terminated };
     std::atomic<Phase> phase_{Phase::open};
     int size_ = 0;
     pid_t owner_;
     std::vector<std::unique_ptr<Site>> sites_;
-    Engine* own_ = nullptr;  // when the only site is this process
-    std::mutex calls_mutex_;
-    std::condition_variable calls_changed_;
-    int calls_ = 0;
+    Engine* own_ = nullptr;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int works_ = 0;
+    std::deque<std::shared_ptr<Call>> to_attend_;
+    std::deque<std::function<void()>> callbacks_;
+    std::set<Stream*> streams_;
+    bool stop_service_ = false;
+    std::thread service_;
+
+    std::mutex functions_mutex_;
+    struct Stateless {
+        const task::Descriptor* descriptor;
+        std::size_t exceptions;  // that were registered when it was packed
+        std::shared_ptr<const KnownFunction> function;
+    };
+    std::list<Stateless> stateless_;  // the last used first
+    unsigned long long unloads_ = 0;  // of modules, when these were packed
+
+    std::atomic<std::uint64_t> items_{0}, errors_{0};
 };
+
+/// Runs a callback of the program's; what it throws is reported and goes no further.
+void run_callback(const std::function<void()>& callback);
 
 }  // namespace rankpool::pool

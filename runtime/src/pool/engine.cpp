@@ -99,7 +99,8 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     if (broken_) std::rethrow_exception(broken_);
     auto job = std::make_unique<Job>(next_id_++, function, result_size, items.first, items.count, options, sink, std::move(over));
     KeptFunction& kept = functions_.at(function);
-    JobBlock block;
+    job->block = ArenaBlock(arena_, sizeof(JobBlock));
+    JobBlock& block = *new (job->block.data()) JobBlock;
     block.id = job->id;
     block.function_id = function;
     block.function_offset = kept.block.offset();
@@ -123,8 +124,6 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
             block.ends = job->ends.offset();
         }
     }
-    job->block = ArenaBlock(arena_, sizeof block);
-    std::memcpy(job->block.data(), &block, sizeof block);
     ++kept.jobs;
     const JobId id = job->id;
     pending_.push_back({id, items.first, items.first + items.count, false});
@@ -144,8 +143,8 @@ void Engine::cancel(JobId id, bool at_once) {
     std::erase_if(pending_, [&](const PendingRange& range) { return range.job == id; });
     for (const auto& [sequence, of] : open_ranges_)
         if (of == id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
-    for (auto& worker : workers_)
-        if (worker->alive) worker->segment->page().drop.store(id, std::memory_order_relaxed);
+    // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
+    reinterpret_cast<JobBlock*>(job.block.data())->dropped.store(1, std::memory_order_seq_cst);
     retire_ranges();
     finish_jobs();
 }
@@ -226,14 +225,29 @@ void Engine::finish_jobs() {
 
 // ---- driving ----
 
-bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_point> until) {
+bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_point> until, Role role) {
+    // A caller that comes back soon finds the engine free: a service waits this long before it takes over again.
+    constexpr auto linger = 1ms;
     std::unique_lock lock(mutex_);
+    struct Caller {
+        Engine& engine;
+        bool counted;
+        Caller(Engine& e, bool c) : engine(e), counted(c) { engine.callers_ += counted ? 1 : 0; }
+        ~Caller() {
+            if (!counted) return;
+            --engine.callers_;
+            engine.caller_left_ = Clock::now();
+        }
+    } caller(*this, role == Role::caller);
     while (!done()) {
         if (until && Clock::now() >= *until) return false;
-        if (driving_) {
+        const bool give_way = role == Role::service && (callers_ > 0 || Clock::now() - caller_left_ < linger);
+        if (driving_ || give_way) {
+            if (driving_ && role == Role::caller) control_.doorbell.signal();  // should a service be asleep in it
             ++waiting_;
-            if (until)
-                turn_.wait_until(lock, *until);
+            const auto again = give_way ? std::optional(Clock::now() + linger) : std::nullopt;
+            if (until || again)
+                turn_.wait_until(lock, until && again ? std::min(*until, *again) : until ? *until : *again);
             else
                 turn_.wait(lock);
             --waiting_;
@@ -248,7 +262,8 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
                 limit = std::clamp<std::chrono::nanoseconds>(options_.task_timeout / 8, 1ms, 50ms);
             if (until) limit = std::min<std::chrono::nanoseconds>(limit, *until - Clock::now());
             lock.unlock();
-            control_.doorbell.wait(ticket, patience_, limit);
+            // A service has no result to be quick for.
+            control_.doorbell.wait(ticket, role == Role::service ? shm::Patience{} : patience_, limit);
             lock.lock();
         }
         driving_ = false;
@@ -263,7 +278,7 @@ void Engine::start_service() {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
-    service_ = std::thread([this] { drive([this] { return stop_service_; }); });
+    service_ = std::thread([this] { drive([this] { return stop_service_; }, std::nullopt, Role::service); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -359,6 +374,22 @@ std::vector<WorkerInfo> Engine::workers() {
     std::lock_guard lock(mutex_);
     std::vector<WorkerInfo> list;
     for (const auto& worker : workers_) list.push_back(info(*worker));
+    return list;
+}
+
+std::vector<WorkerStats> Engine::stats() {
+    std::lock_guard lock(mutex_);
+    std::vector<WorkerStats> list;
+    for (const auto& worker : workers_) {
+        WorkerStats now = worker->past;
+        now.worker = info(*worker);
+        if (worker->segment) {
+            const WorkerPage& page = worker->segment->page();
+            now.items += page.items.load(std::memory_order_relaxed);
+            now.busy += std::chrono::nanoseconds(page.busy.load(std::memory_order_relaxed));
+        }
+        list.push_back(std::move(now));
+    }
     return list;
 }
 

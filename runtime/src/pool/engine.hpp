@@ -1,7 +1,8 @@
 // A pool's local part: its workers on this machine, what they are to do, and what becomes of it when they die.
 //
 // Nobody in particular runs it: whoever waits for a result drives (drive()), and if several wait, one of them does.
-// Work that nobody waits for is driven by the service thread, which start_service() starts.
+// Work that nobody waits for is driven by a service thread, which gives way to whoever waits: a caller that drives
+// itself learns of its result without a second thread's waking up in between.
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,7 @@
 #include "pool/result_ring.hpp"
 #include "process/fork_server.hpp"
 #include <rankpool/options.hpp>
+#include <rankpool/stats.hpp>
 
 namespace rankpool::pool {
 
@@ -46,7 +48,7 @@ struct EngineOptions {
 struct JobOptions {
     std::uint64_t chunk = 0;  // 0: by measured time
     std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
-    bool fail_fast = false;
+    bool fail_fast = false;  // for sites that run a batch in one go: stop at the first error
 };
 
 class Engine {
@@ -74,9 +76,11 @@ class Engine {
     void cancel(JobId job, bool at_once);
     bool is_over(JobId job);
 
-    /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked.
+    enum class Role { caller, service };
+    /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked. A
+    /// service drives only while no caller does, and for a moment after.
     bool drive(const std::function<bool()>& done,
-               std::optional<std::chrono::steady_clock::time_point> until = std::nullopt);
+               std::optional<std::chrono::steady_clock::time_point> until = std::nullopt, Role role = Role::caller);
     /// From now on a thread of the engine's own drives.
     void start_service();
     /// Looks at the engine anew: for a driver whose `done` depends on something else too.
@@ -86,6 +90,7 @@ class Engine {
     void terminate(const std::exception_ptr& why);
 
     std::vector<WorkerInfo> workers();
+    std::vector<WorkerStats> stats();
     /// Why no work can be done any more; empty while it can.
     std::exception_ptr broken();
 
@@ -128,6 +133,8 @@ class Engine {
     std::condition_variable turn_;
     bool driving_ = false;
     int waiting_ = 0;
+    int callers_ = 0;  // in drive(), other than services
+    std::chrono::steady_clock::time_point caller_left_{};
 
     std::shared_ptr<process::ForkServer> server_;
     std::vector<std::unique_ptr<Worker>> workers_;

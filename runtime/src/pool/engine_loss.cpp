@@ -36,6 +36,12 @@ std::string Engine::describe(const Worker& worker) const {
 }
 
 void Engine::start_worker(Worker& worker) {
+    if (worker.segment) {
+        const WorkerPage& page = worker.segment->page();
+        worker.past.items += page.items.load(std::memory_order_relaxed);
+        worker.past.busy += std::chrono::nanoseconds(page.busy.load(std::memory_order_relaxed));
+        ++worker.past.restarts;
+    }
     ++worker.incarnation;
     worker.pid = 0;
     worker.started = false;
@@ -123,6 +129,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
                                                                     std::to_string(start_attempts) + " times in a row")));
     }
     worker.failed_starts = 0;
+    if (state != WorkerState::leaving) ++worker.past.losses;
     if (state != WorkerState::working) return;
     const auto found = jobs_.find(page.job.load());
     if (found == jobs_.end() || found->second->cancelled) return;

@@ -38,6 +38,7 @@ struct Engine::Worker {
     int failed_starts = 0;
     std::string fault;     // why we killed it, where we did
     bool timed_out = false;
+    WorkerStats past;      // of the processes before this one
 
     WorkerState state() const { return static_cast<WorkerState>(segment->page().state.load(std::memory_order_seq_cst)); }
 };

@@ -1,6 +1,7 @@
 // A piece of work in untyped form: the function, its items, and who takes the results.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -74,7 +75,8 @@ class Sink {
 
 enum class InputMode : std::uint32_t { arena, single_copy };
 
-/// What a worker reads in the arena about a job; the function's bytes lie elsewhere in it.
+/// What a worker reads in the arena about a job; the function's bytes lie elsewhere in it. It stays until no worker
+/// works on the job.
 struct JobBlock {
     static constexpr std::uint64_t expected_magic = 0x626f6a'6c6f6f70;  // "pooljob"
     std::uint64_t magic = expected_magic;
@@ -87,6 +89,9 @@ struct JobBlock {
     std::uint64_t items = 0;  // offset in the arena, or address in the pool's process
     std::uint64_t item_bytes = 0;
     std::uint64_t ends = 0;  // offset in the arena of the table of ends, where items are serialized
+    /// Set by the pool, before the caller's memory goes: nobody wants what was not started. A worker looks after it has
+    /// read its input, so that it never runs an item on memory that belongs to something else by then.
+    std::atomic<std::uint32_t> dropped{0};
 };
 
 }  // namespace rankpool::pool

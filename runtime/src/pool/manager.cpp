@@ -44,13 +44,13 @@ class RankSite final : public Site {
 
     int workers() const override { return workers_; }
 
-    std::vector<WorkerInfo> worker_infos() override {
+    std::vector<WorkerStats> worker_stats() override {
         std::unique_lock lock(manager_.mutex_);
         const std::uint64_t wanted = ++asked_;
         os::ByteWriter out = message(Say::who, pool_);
         send(out);
         manager_.changed_.wait(lock, [&] { return told_ >= wanted; });
-        return infos_;
+        return stats_;
     }
 
     std::uint64_t add_function(const Function& function) override {
@@ -87,10 +87,11 @@ class RankSite final : public Site {
         return batch;
     }
 
-    void cancel(std::uint64_t batch) override {
+    bool cancel(std::uint64_t batch) override {
         os::ByteWriter out = message(Say::cancel, pool_);
         out.put(batch);
         send(out);
+        return false;
     }
 
     void terminate() override {
@@ -108,8 +109,8 @@ class RankSite final : public Site {
                 break;
             }
             case Say::workers: {
-                infos_.clear();
-                for (auto count = in.get<std::uint32_t>(); count > 0; --count) infos_.push_back(get_worker_info(in));
+                stats_.clear();
+                for (auto count = in.get<std::uint32_t>(); count > 0; --count) stats_.push_back(get_worker_stats(in));
                 ++told_;
                 break;
             }
@@ -178,7 +179,7 @@ class RankSite final : public Site {
     bool opened_ = false, closed_ = false;
     std::exception_ptr open_error_;
     std::uint64_t asked_ = 0, told_ = 0;
-    std::vector<WorkerInfo> infos_;
+    std::vector<WorkerStats> stats_;
     std::uint64_t next_id_ = 0;
     std::map<std::uint64_t, Given> batches_;
 };
@@ -225,7 +226,11 @@ std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const Engi
         remote.push_back(site.get());
         sites.push_back(std::move(site));
     }
-    if (own.workers > 0) sites.insert(sites.begin(), std::make_unique<OwnSite>(std::move(own)));
+    if (own.workers > 0) {
+        auto site = std::make_unique<OwnSite>(std::move(own));
+        if (!sites.empty()) site->engine()->start_service();  // nobody drives one site of several
+        sites.insert(sites.begin(), std::move(site));
+    }
     for (RankSite* site : remote) site->wait_until_open();
     return sites;
 }

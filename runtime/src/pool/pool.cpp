@@ -16,11 +16,16 @@ void check(const PoolOptions& options) {
     if (options.max_tasks_per_child < 0)
         refuse("max_tasks_per_child = " + std::to_string(options.max_tasks_per_child) + "; expected 0 (no limit) or more");
     if (options.max_retries < 0) refuse("max_retries = " + std::to_string(options.max_retries) + "; expected 0 or more");
+    const bool isolated = options.backend != Backend::threads && options.backend != Backend::serial;
+    if (!isolated && options.task_timeout.count() != 0)
+        refuse("task_timeout cannot be kept on threads or in the calling thread: nobody can stop them; use Backend::processes");
+    if (!isolated && options.max_tasks_per_child != 0)
+        refuse("max_tasks_per_child means nothing on threads or in the calling thread; use Backend::processes");
     if (options.task_timeout.count() < 0)
         refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
 }
 
-pool::Core* make_core(const PoolOptions& options) {
+std::shared_ptr<pool::Core> make_core(const PoolOptions& options) {
     check(options);
     entry::register_works();
     pool::EngineOptions engine;
@@ -29,27 +34,19 @@ pool::Core* make_core(const PoolOptions& options) {
     engine.on_loss = options.on_loss;
     engine.max_retries = options.max_retries;
     engine.task_timeout = options.task_timeout;
-    return new pool::Core(options.processes, options.backend, std::move(engine));
+    return std::make_shared<pool::Core>(options.processes, options.backend, std::move(engine));
 }
 
 }  // namespace
 
-Pool::Pool(PoolOptions options) : core_(make_core(options), [](pool::Core* core) { delete core; }) {}
-Pool::~Pool() = default;
+Pool::Pool(PoolOptions options) : core_(make_core(options)) {}
+Pool::~Pool() { core_->shut_down(); }
 
 void Pool::close() { core_->close(); }
 void Pool::terminate() { core_->terminate(); }
 void Pool::join() { core_->join(); }
 int Pool::size() const { return core_->size(); }
 std::vector<WorkerInfo> Pool::workers() const { return core_->workers(); }
-
-namespace pool {
-
-void run_call(Core& core, const task::Descriptor& descriptor, std::span<const std::byte> function, const CallInput& input,
-              const MapOptions& options, CallOutput& output) {
-    core.run(descriptor, function, input, options, output);
-}
-
-}  // namespace pool
+PoolStats Pool::stats() const { return core_->stats(); }
 
 }  // namespace rankpool

@@ -20,6 +20,24 @@ WorkerInfo get_worker_info(os::ByteReader& in) {
     return info;
 }
 
+void put(os::ByteWriter& out, const WorkerStats& stats) {
+    put(out, stats.worker);
+    out.put(stats.items);
+    out.put(stats.losses);
+    out.put(stats.restarts);
+    out.put(stats.busy);
+}
+
+WorkerStats get_worker_stats(os::ByteReader& in) {
+    WorkerStats stats;
+    stats.worker = get_worker_info(in);
+    stats.items = in.get<std::uint64_t>();
+    stats.losses = in.get<std::uint64_t>();
+    stats.restarts = in.get<std::uint64_t>();
+    stats.busy = in.get<std::chrono::nanoseconds>();
+    return stats;
+}
+
 void put(os::ByteWriter& out, const EngineOptions& options) {
     out.put(options.workers);
     out.put(options.first_index);

@@ -15,7 +15,7 @@ enum class Say : std::uint32_t {
     opened,        // pool, error or nothing
     results,       // pool, batch, frames
     over,          // pool, batch
-    workers,       // pool, WorkerInfos
+    workers,       // pool, WorkerStats
     // to a rank
     open,          // pool, EngineOptions
     function,      // pool, function, bytes
@@ -45,6 +45,8 @@ struct ResultHead {
 
 void put(os::ByteWriter& out, const WorkerInfo& info);
 WorkerInfo get_worker_info(os::ByteReader& in);
+void put(os::ByteWriter& out, const WorkerStats& stats);
+WorkerStats get_worker_stats(os::ByteReader& in);
 void put(os::ByteWriter& out, const EngineOptions& options);
 EngineOptions get_engine_options(os::ByteReader& in);
 

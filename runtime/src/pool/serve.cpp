@@ -138,9 +138,9 @@ class Server {
                 break;
             case Say::who: {
                 os::ByteWriter out = message(Say::workers, pool);
-                const auto infos = served.engine ? served.engine->workers() : std::vector<WorkerInfo>();
-                out.put(static_cast<std::uint32_t>(infos.size()));
-                for (const WorkerInfo& info : infos) put(out, info);
+                const auto stats = served.engine ? served.engine->stats() : std::vector<WorkerStats>();
+                out.put(static_cast<std::uint32_t>(stats.size()));
+                for (const WorkerStats& worker : stats) put(out, worker);
                 post_.send(0, sealed(out));
                 break;
             }

@@ -181,9 +181,8 @@ class Worker {
 
     // ---- running ----
 
-    JobBlock read_job(std::uint64_t offset) const {
-        JobBlock job;
-        std::memcpy(&job, arena_bytes(offset, sizeof job), sizeof job);
+    const JobBlock& read_job(std::uint64_t offset) const {
+        const auto& job = *reinterpret_cast<const JobBlock*>(arena_bytes(offset, sizeof(JobBlock)));
         if (job.magic != JobBlock::expected_magic) throw Error("a pool's job block is damaged");
         return job;
     }
@@ -204,10 +203,12 @@ class Worker {
         page_.running.store(claim.begin, std::memory_order_relaxed);
         set_state(WorkerState::working);
         reported_idle_ = false;
+        job_ = nullptr;
         try {
-            const JobBlock job = read_job(claim.block);
+            const JobBlock& job = read_job(claim.block);
+            job_ = &job;
             const OpenFunction& function = open(job);
-            while (next < claim.end && !dropped(claim)) {
+            while (next < claim.end && !dropped()) {
                 const std::uint64_t end = load_input(job, next, claim.end);
                 done += run_loaded(job, function, claim, next, end);
                 next = end;
@@ -215,7 +216,7 @@ class Worker {
         } catch (...) {
             // The function or the input could not be had: every item of the claim fails with the reason.
             const std::exception_ptr error = std::current_exception();
-            for (; next < claim.end && !dropped(claim); ++next) send_error(claim.job, next, error);
+            for (; next < claim.end && !dropped(); ++next) send_error(claim.job, next, error);
         }
         page_.block.store(0, std::memory_order_release);
         const double took = static_cast<double>((Clock::now() - started).count());
@@ -229,7 +230,7 @@ class Worker {
         if (now_ns() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
     }
 
-    bool dropped(const Claim& claim) const { return page_.drop.load(std::memory_order_relaxed) == claim.job; }
+    bool dropped() const { return job_ != nullptr && job_->dropped.load(std::memory_order_seq_cst) != 0; }
 
     // Makes items [begin, ...) available to `stretch_`; returns where they end, at most `end`.
     std::uint64_t load_input(const JobBlock& job, std::uint64_t begin, std::uint64_t end) {
@@ -268,11 +269,11 @@ class Worker {
     std::uint64_t run_loaded(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
                              std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
-        if (result_size == 0) return run_serialized(job, function, claim, begin, end);
+        if (result_size == 0) return run_serialized(job, function, begin, end);
         const std::size_t most = (segment_.capacity() / 4 - sizeof(Frame)) / result_size;
-        if (most == 0) return run_large(job, function, claim, begin, end);
+        if (most == 0) return run_large(job, function, begin, end);
         std::uint64_t done = 0;
-        while (begin < end && !dropped(claim)) {
+        while (begin < end && !dropped()) {
             const std::uint64_t stop = std::min<std::uint64_t>(end, begin + most);
             const std::uint64_t reached = run_frame(job, function, claim, begin, stop);
             done += reached - begin;
@@ -290,7 +291,7 @@ class Worker {
         stretch_.results = place + sizeof(Frame);
         stretch_.results_first = begin;
         std::uint64_t next = begin;
-        while (next < end && !stretch_.error && !dropped(claim)) {
+        while (next < end && !stretch_.error && !dropped()) {
             const std::uint64_t block = block_size(claim);
             next = run_block(function, next, std::min(end, next + block));
             if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
@@ -330,12 +331,11 @@ class Worker {
     }
 
     // Fixed-size results that are larger than the ring likes.
-    std::uint64_t run_large(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
-                            std::uint64_t end) {
+    std::uint64_t run_large(const JobBlock& job, const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
         std::vector<InputLine> result((result_size + sizeof(InputLine) - 1) / sizeof(InputLine));
         std::uint64_t next = begin;
-        for (; next < end && !dropped(claim); ++next) {
+        for (; next < end && !dropped(); ++next) {
             stretch_.results = result.front().bytes;
             stretch_.results_first = next;
             page_.frame_first.store(next, std::memory_order_relaxed);
@@ -349,10 +349,9 @@ class Worker {
         return next - begin;
     }
 
-    std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, const Claim& claim,
-                                 std::uint64_t begin, std::uint64_t end) {
+    std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
         std::uint64_t next = begin;
-        for (; next < end && !dropped(claim); ++next) {
+        for (; next < end && !dropped(); ++next) {
             encoded_.clear();
             stretch_.encoded = &encoded_;
             page_.frame_first.store(next, std::memory_order_relaxed);
@@ -400,6 +399,7 @@ class Worker {
     std::int64_t last_report_ = 0;
     bool reported_idle_ = false;
 
+    const JobBlock* job_ = nullptr;  // the one being worked on
     task::Stretch stretch_;
     std::vector<InputLine> input_;
     std::vector<std::uint64_t> ends_;

@@ -1,12 +1,21 @@
 #include "pool/worker_context.hpp"
 
+#include <utility>
+
 namespace rankpool::pool {
 
-WorkerContext& worker_context() {
-    // One a process suffices: a worker process runs one task at a time, and threads a task starts belong to it.
-    static WorkerContext context;
-    return context;
+namespace {
+thread_local WorkerContext* of_this_thread = nullptr;
 }
+
+WorkerContext& worker_context() {
+    // Else one a process suffices: a worker process runs one task at a time, and threads a task starts belong to it.
+    static WorkerContext of_process;
+    return of_this_thread != nullptr ? *of_this_thread : of_process;
+}
+
+ThreadContext::ThreadContext(WorkerContext& context) : outer_(std::exchange(of_this_thread, &context)) {}
+ThreadContext::~ThreadContext() { of_this_thread = outer_; }
 
 }  // namespace rankpool::pool
 

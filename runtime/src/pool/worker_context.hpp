@@ -15,7 +15,19 @@ struct WorkerContext {
     const std::atomic<std::uint32_t>* stop = nullptr;
 };
 
-/// The context of this thread; empty outside of workers.
+/// The context of this thread where it is a worker, else that of the process; empty outside of workers.
 WorkerContext& worker_context();
+
+/// Makes this thread a worker with that context, for the lifetime of this.
+class ThreadContext {
+  public:
+    explicit ThreadContext(WorkerContext& context);
+    ~ThreadContext();
+    ThreadContext(const ThreadContext&) = delete;
+    ThreadContext& operator=(const ThreadContext&) = delete;
+
+  private:
+    WorkerContext* outer_;
+};
 
 }  // namespace rankpool::pool

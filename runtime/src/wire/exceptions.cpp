@@ -186,6 +186,12 @@ std::vector<const ExceptionDescriptor*> registered_exceptions() {
     return known.types;
 }
 
+std::size_t registered_count() {
+    Registry& known = registry();
+    std::lock_guard lock(known.mutex);
+    return known.types.size();
+}
+
 std::string type_name_of(const std::exception_ptr& error) {
     if (const auto origin = remote_info(error)) return origin->type_name;
     const std::type_info* type = thrown_type(error);

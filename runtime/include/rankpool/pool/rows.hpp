@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
@@ -47,6 +47,27 @@ class Rows {
     CallInput input_;
 };
 
+/// Results as they arrive, before they are values: for calls that may lack some of them.
+template <class R>
+class RawResults {
+  public:
+    RawResults(std::size_t count, CallOutput& output) {
+        if constexpr (task::in_rows<R>) output.rows = bytes_.grow(count * sizeof(R));
+    }
+
+    R at(std::size_t index, const CallOutput& output) const {
+        if constexpr (std::is_same_v<R, bool>)
+            return bytes_.data()[index] != std::byte{0};
+        else if constexpr (task::in_rows<R>)
+            return wire::decode<R>({bytes_.data() + index * sizeof(R), sizeof(R)});
+        else
+            return wire::decode<R>(output.values[index]);
+    }
+
+  private:
+    wire::Buffer bytes_;
+};
+
 /// Where a call's results arrive, and what they are turned into.
 template <class R>
 class Results {
@@ -58,22 +79,15 @@ class Results {
         if constexpr (in_place) {
             results_.resize(count);
             output.rows = reinterpret_cast<std::byte*>(results_.data());
-        } else if constexpr (task::in_rows<R>) {
-            output.rows = bytes_.grow(count * sizeof(R));
+        } else {
+            raw_.emplace(count, output);
         }
     }
 
     std::vector<R> take(CallOutput& output) {
         if constexpr (!in_place) {
             results_.reserve(count_);
-            for (std::size_t i = 0; i < count_; ++i) {
-                if constexpr (std::is_same_v<R, bool>)
-                    results_.push_back(bytes_.data()[i] != std::byte{0});
-                else if constexpr (task::in_rows<R>)
-                    results_.push_back(wire::decode<R>({bytes_.data() + i * sizeof(R), sizeof(R)}));
-                else
-                    results_.push_back(wire::decode<R>(output.values[i]));
-            }
+            for (std::size_t i = 0; i < count_; ++i) results_.push_back(raw_->at(i, output));
         }
         return std::move(results_);
     }
@@ -81,7 +95,7 @@ class Results {
   private:
     std::size_t count_;
     std::vector<R> results_;
-    wire::Buffer bytes_;
+    std::optional<RawResults<R>> raw_;
 };
 
 }  // namespace rankpool::pool

@@ -296,10 +296,13 @@ struct Codec<T> {
     }
 
   private:
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"  // a bit-field's value comes as its whole type
     template <class... M>
     static T build(Reader& in, TypeList<M...>) {
         return T{Codec<std::remove_const_t<M>>::decode(in)...};  // braces: in order
     }
+#pragma GCC diagnostic pop
     template <class... M>
     static constexpr bool has_array(TypeList<M...>) {
         return (std::is_array_v<M> || ...);
@@ -315,32 +318,5 @@ struct Codec<T> {
 
 }  // namespace rankpool::wire
 
+// Codecs of the types with a serialize, and encode() and read(), which need to know of them.
 #include <rankpool/wire/boost_archive.hpp>
-
-namespace rankpool::wire {
-
-template <class T>
-void encode(Buffer& out, const T& value) {
-    if constexpr (may_track<T>()) {
-        TrackedOutput tracked(out);
-        put(out, value);
-        tracked.finish();
-    } else {
-        put(out, value);
-    }
-}
-
-template <class T>
-T Reader::read() {
-    using Value = std::remove_cv_t<T>;
-    if constexpr (may_track<Value>()) {
-        TrackedInput tracked(*this);
-        Value value = get<Value>(tracked.flat());
-        tracked.check_end();
-        return value;
-    } else {
-        return get<Value>(*this);
-    }
-}
-
-}  // namespace rankpool::wire

@@ -20,6 +20,7 @@
 #include <boost/serialization/binary_object.hpp>
 #include <boost/serialization/nvp.hpp>
 #include <boost/serialization/shared_ptr.hpp>
+#include <boost/serialization/unique_ptr.hpp>
 #include <boost/serialization/weak_ptr.hpp>
 
 #include <memory>
@@ -32,34 +33,36 @@ namespace rankpool::wire {
 
 // ---- which values can meet pointers ----
 
-template <class T>
+template <class T, class Around = TypeList<>>
 constexpr bool may_track();
 
-template <class T>
+template <class Elements, class Around>
 struct ElementsMayTrack;
-template <template <class...> class Template, class... Args>
-struct ElementsMayTrack<Template<Args...>> {
-    static constexpr bool value = (may_track<Args>() || ... || false);
+template <template <class...> class Template, class... Elements, class Around>
+struct ElementsMayTrack<Template<Elements...>, Around> {
+    static constexpr bool value = (may_track<Elements, Around>() || ... || false);
 };
 
 /// Whether a value of T may need the Boost archive: it is or contains a type with a serialize, whose body nobody can see.
-template <class T>
+template <class T, class Around>
 constexpr bool may_track() {
     using U = std::remove_cv_t<T>;
     if constexpr (std::is_array_v<U>)
-        return may_track<std::remove_extent_t<U>>();
+        return may_track<std::remove_extent_t<U>, Around>();
     else if constexpr (is_bytes<U> || PathLike<U> || !std::is_class_v<U>)
         return false;
     else if constexpr (SharedPointer<U> || Serializable<U>)
         return true;
     else if constexpr (is_std_array<U> || Container<U>)
-        return may_track<std::remove_cv_t<typename U::value_type>>();
+        return may_track<std::remove_cv_t<typename U::value_type>, Around>();
     else if constexpr (is_instance<U, std::unique_ptr>)
-        return may_track<typename U::element_type>();
+        return may_track<typename U::element_type, Around>();
     else if constexpr (Tuple<U> || is_instance<U, std::optional> || is_instance<U, std::variant>)
-        return ElementsMayTrack<U>::value;
-    else if constexpr (std::is_aggregate_v<U> && !has_base<U>)
-        return ElementsMayTrack<FieldTypes<U>>::value;
+        return ElementsMayTrack<U, Around>::value;
+    else if constexpr (is_among<U, Around>)
+        return false;
+    else if constexpr (NamedFields<U>)
+        return ElementsMayTrack<FieldTypes<U>, Within<U, Around>>::value;
     else
         return false;
 }
@@ -76,6 +79,16 @@ constexpr unsigned class_version() {
 template <class T>
 concept TrackedPointer = (std::is_pointer_v<T> && std::is_class_v<std::remove_pointer_t<T>>) || SharedPointer<T> ||
                          (is_instance<T, std::unique_ptr> && std::is_polymorphic_v<typename T::element_type>);
+
+/// An object's own serialize; `from` and `to` may be parts of another object, a base class say.
+template <class T>
+void save_object(Buffer& out, const T& from);
+template <class T>
+void load_object(Reader& in, T& to);
+
+/// A type whose serialize does the work.
+template <class T>
+concept FlatObject = Serializable<T> && !is_bytes<T> && !SharedPointer<T>;
 
 /// What a serialize function gets as `archive` when a value is written. The argument makes boost::serialization an
 /// associated namespace.
@@ -102,7 +115,9 @@ class FlatOutput {
         save(array);
     }
     template <class T>
-    void register_type(const T* = nullptr) {}
+    void register_type(const T* = nullptr) {
+        TrackedOutput::register_type<T>();
+    }
     boost::archive::library_version_type get_library_version() const { return boost::archive::BOOST_ARCHIVE_VERSION(); }
     unsigned get_flags() const { return boost_archive_flags; }
 
@@ -111,6 +126,8 @@ class FlatOutput {
     void save(const T& value) {
         if constexpr (TrackedPointer<T>) {
             TrackedOutput::save(value);
+        } else if constexpr (FlatObject<T>) {
+            save_object(out_, value);
         } else {
             static_assert(!std::is_pointer_v<T>, "rankpool: a serialize function cannot send a pointer to something that is no class");
             put(out_, value);
@@ -122,7 +139,10 @@ class FlatOutput {
     }
     template <class T>
     void save(const boost::serialization::array_wrapper<T>& array) {
-        encode_elements(out_, array.address(), array.count());
+        if constexpr (is_bytes<T>)
+            save_binary(array.address(), array.count() * sizeof(T));
+        else
+            for (std::size_t i = 0; i < array.count(); ++i) *this << array.address()[i];
     }
     void save(const boost::serialization::binary_object& object) { save_binary(object.m_t, object.m_size); }
 
@@ -153,7 +173,9 @@ class FlatInput {
         load(array);
     }
     template <class T>
-    void register_type(const T* = nullptr) {}
+    void register_type(const T* = nullptr) {
+        TrackedInput::register_type<T>();
+    }
     template <class T>
     void reset_object_address(const T*, const T*) {}
     boost::archive::library_version_type get_library_version() const { return boost::archive::BOOST_ARCHIVE_VERSION(); }
@@ -193,29 +215,41 @@ class FlatInput {
 using FlatOutputArchive = FlatOutput<boost::serialization::access>;
 using FlatInputArchive = FlatInput<boost::serialization::access>;
 
+// An object that writes nothing takes a byte all the same, so that the lengths of containers can be checked.
 template <class T>
-    requires(Serializable<T> && !is_bytes<T> && !SharedPointer<T>)
+void save_object(Buffer& out, const T& from) {
+    const std::size_t begin = out.size();
+    FlatOutputArchive archive(out);
+    boost::serialization::serialize_adl(archive, const_cast<T&>(from), class_version<T>());
+    if (out.size() == begin) out.append("", 1);
+}
+template <class T>
+void load_object(Reader& in, T& to) {
+    const std::size_t begin = in.offset();
+    FlatInputArchive archive(in);
+    boost::serialization::serialize_adl(archive, to, class_version<T>());
+    if (in.offset() == begin) in.take(1);
+}
+
+template <FlatObject T>
 struct Codec<T> {
     static void encode(Buffer& out, const T& value) {
         FlatOutputArchive archive(out);
-        boost::serialization::serialize_adl(archive, const_cast<T&>(value), class_version<T>());
-    }
-
-    static void decode_into(Reader& in, T& value) {
-        FlatInputArchive archive(in);
-        boost::serialization::serialize_adl(archive, value, class_version<T>());
+        boost::serialization::save_construct_data_adl(archive, &value, class_version<T>());
+        save_object(out, value);
     }
 
     static T decode(Reader& in) {
-        // boost::serialization::access may construct where the program may not.
+        // Boost's interface may construct where the program may not, and knows types without a default constructor.
         alignas(T) std::byte place[sizeof(T)];
         T* value = reinterpret_cast<T*>(place);
-        boost::serialization::access::construct(value);
+        FlatInputArchive archive(in);
+        boost::serialization::load_construct_data_adl(archive, value, class_version<T>());
         struct Destroy {
             T* value;
             ~Destroy() { value->~T(); }
         } destroy{value};
-        decode_into(in, *value);
+        load_object(in, *value);
         return std::move(*value);
     }
 };
@@ -243,10 +277,36 @@ void FlatInput<Boost>::load(T& value) {
         TrackedInput::load(const_cast<U&>(value));
     else if constexpr (std::is_array_v<U>)
         Codec<U>::decode_into(in_, const_cast<U&>(value));
-    else if constexpr (Serializable<U> && !is_bytes<U>)
-        Codec<U>::decode_into(in_, const_cast<U&>(value));  // in place: a base class, or a type that cannot be assigned
+    else if constexpr (FlatObject<U>)
+        load_object(in_, const_cast<U&>(value));  // in place: a base class, or a type that cannot be assigned
     else
         const_cast<U&>(value) = get<U>(in_);
+}
+
+// ---- whole values ----
+
+template <class T>
+void encode(Buffer& out, const T& value) {
+    if constexpr (may_track<T>()) {
+        TrackedOutput tracked(out);
+        put(out, value);
+        tracked.finish();
+    } else {
+        put(out, value);
+    }
+}
+
+template <class T>
+T Reader::read() {
+    using Value = std::remove_cv_t<T>;
+    if constexpr (may_track<Value>()) {
+        TrackedInput tracked(*this);
+        Value value = get<Value>(tracked.flat());
+        tracked.check_end();
+        return value;
+    } else {
+        return get<Value>(*this);
+    }
 }
 
 }  // namespace rankpool::wire

@@ -61,13 +61,17 @@ class TrackedOutput {
     /// Into the archive of the value that is being written.
     template <class T>
     static void save(const T& pointer) {
-        TrackedOutput& now = *current;
-        if (!now.archive_) now.archive_ = std::make_unique<boost::archive::binary_oarchive>(now.sink_, boost_archive_flags);
         try {
-            *now.archive_ << pointer;
+            current->archive() << pointer;
         } catch (const boost::archive::archive_exception& error) {
             throw SerializationError(std::string("Boost.Serialization: ") + error.what());
         }
+    }
+
+    /// A derived type that will be met through pointers to its base.
+    template <class T>
+    static void register_type() {
+        current->archive().template register_type<T>();
     }
 
     /// The value is complete.
@@ -81,6 +85,11 @@ class TrackedOutput {
     }
 
   private:
+    boost::archive::binary_oarchive& archive() {
+        if (!archive_) archive_ = std::make_unique<boost::archive::binary_oarchive>(sink_, boost_archive_flags);
+        return *archive_;
+    }
+
     static inline thread_local TrackedOutput* current = nullptr;
     Buffer& out_;
     std::uint64_t begin_;
@@ -103,21 +112,29 @@ class TrackedInput {
     /// From the archive of the value that is being read.
     template <class T>
     static void load(T& pointer) {
-        TrackedInput& now = *current;
         try {
-            if (!now.archive_) now.archive_ = std::make_unique<boost::archive::binary_iarchive>(now.source_, boost_archive_flags);
-            *now.archive_ >> pointer;
+            current->archive() >> pointer;
         } catch (const boost::archive::archive_exception& error) {
             throw SerializationError(std::string("Boost.Serialization: ") + error.what());
         }
     }
 
+    template <class T>
+    static void register_type() {
+        current->archive().template register_type<T>();
+    }
+
     Reader& flat() { return flat_; }
-    void check_end() const {
-        if (flat_.remaining() != 0) throw SerializationError("damaged data: bytes are left over behind a serialized object");
+    void check_end() {
+        if (flat_.remaining() != 0 || source_.in_avail() > 0) throw SerializationError("damaged data: bytes are left over behind a serialized object");
     }
 
   private:
+    boost::archive::binary_iarchive& archive() {
+        if (!archive_) archive_ = std::make_unique<boost::archive::binary_iarchive>(source_, boost_archive_flags);
+        return *archive_;
+    }
+
     static inline thread_local TrackedInput* current = nullptr;
     Reader flat_;
     BytesSource source_;

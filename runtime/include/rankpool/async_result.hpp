@@ -1,0 +1,180 @@
+// The result of an asynchronous call of a pool: Python's AsyncResult, typed.
+//
+//     rankpool::AsyncResult<std::vector<int>> squares = pool.map_async(square, items);
+//     squares.on_result([](const std::vector<int>& all) { std::cout << all.size() << " done\n"; });
+//     …                                          // something else
+//     use(squares.get());
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <rankpool/error.hpp>
+#include <rankpool/pool/call.hpp>
+
+namespace rankpool {
+
+namespace pool {
+
+/// What a handle refers to: a call, and how its output becomes a T. `T` is std::monostate for calls that return nothing.
+template <class T>
+class AsyncState {
+  public:
+    virtual ~AsyncState() = default;
+
+    void set_call(std::shared_ptr<Call> call) { call_ = std::move(call); }
+    Call& call() const { return *call_; }
+
+    /// To be called when the call is over. The value, or null with `error` set.
+    T* settle(std::exception_ptr& error) {
+        std::lock_guard lock(mutex_);
+        if (!settled_) {
+            settled_ = true;
+            try {
+                value_.emplace(convert());
+            } catch (...) {
+                error_ = std::current_exception();
+            }
+        }
+        error = error_;
+        return value_ ? &*value_ : nullptr;
+    }
+    /// Moves the value out, once.
+    T take() {
+        std::lock_guard lock(mutex_);
+        if (std::exchange(taken_, true))
+            throw std::logic_error("rankpool: this result cannot be copied and was taken already: get() moves it out once");
+        return std::move(*value_);
+    }
+    void check_not_taken() {
+        std::lock_guard lock(mutex_);
+        if (taken_) throw std::logic_error("rankpool: this result cannot be copied and was taken already: get() moves it out once");
+    }
+
+  protected:
+    /// Throws the call's error.
+    virtual T convert() = 0;
+
+  private:
+    std::shared_ptr<Call> call_;
+    std::mutex mutex_;
+    bool settled_ = false, taken_ = false;
+    std::optional<T> value_;
+    std::exception_ptr error_;
+};
+
+template <class R>
+using Stored = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
+
+// A vector says that it can be copied whatever its elements are.
+template <class T>
+inline constexpr bool can_copy = std::is_copy_constructible_v<T>;
+template <class T, class A>
+inline constexpr bool can_copy<std::vector<T, A>> = can_copy<T>;
+template <class A, class B>
+inline constexpr bool can_copy<std::pair<A, B>> = can_copy<A> && can_copy<B>;
+
+}  // namespace pool
+
+/// A handle to the result of an asynchronous call; cheap to copy, may outlive the pool. A call goes on when its handle is
+/// dropped. From any thread.
+template <class R>
+class AsyncResult {
+    using T = pool::Stored<R>;
+
+  public:
+    explicit AsyncResult(std::shared_ptr<pool::AsyncState<T>> state) : state_(std::move(state)) {}
+
+    /// Waits for the result and returns it: a copy of a copyable R; a move-only one is moved out once, then
+    /// std::logic_error. Throws the call's error; std::logic_error in a callback of the same pool.
+    R get() {
+        pool::wait_for(state_->call(), std::nullopt);
+        return result();
+    }
+    /// The same for at most `timeout`; then TimeoutError, and it can be asked again.
+    R get(std::chrono::nanoseconds timeout) {
+        if (!pool::wait_for(state_->call(), pool::deadline_after(timeout)))
+            throw TimeoutError("the result was not ready within " + std::to_string(std::chrono::duration<double>(timeout).count()) + " s");
+        return result();
+    }
+    /// Waits for the result; a reference to it, valid as long as a handle lives. Throws as get() does.
+    template <class U = R>
+        requires(!std::is_void_v<U>)
+    const U& peek() {
+        pool::wait_for(state_->call(), std::nullopt);
+        T& value = settled();
+        state_->check_not_taken();
+        return value;
+    }
+
+    /// Waits until it is ready, whether with a result or an error.
+    void wait() { pool::wait_for(state_->call(), std::nullopt); }
+    /// The same for at most `timeout`: whether it is ready.
+    bool wait(std::chrono::nanoseconds timeout) { return pool::wait_for(state_->call(), pool::deadline_after(timeout)); }
+
+    /// Local.
+    bool ready() const { return pool::is_over(state_->call()); }
+    /// Whether it ended without an error. Throws std::logic_error before it is ready. Local.
+    bool successful() const {
+        if (!ready()) throw std::logic_error("AsyncResult::successful: the result is not ready yet; wait() for it first");
+        std::exception_ptr error;
+        return state_->settle(error) != nullptr;
+    }
+
+    /// Calls `callback(const R&)` (with nothing for void) once, on the pool's service thread, when there is a result; at
+    /// once, on this thread, if there is. What it throws is reported on stderr.
+    template <class Callback>
+    AsyncResult& on_result(Callback&& callback) {
+        auto held = std::make_shared<std::decay_t<Callback>>(std::forward<Callback>(callback));
+        pool::when_over(state_->call(), [state = state_, held] {
+            std::exception_ptr error;
+            T* value = state->settle(error);
+            if (value == nullptr) return;
+            if constexpr (std::is_void_v<R>)
+                (*held)();
+            else
+                (*held)(static_cast<const R&>(*value));
+        });
+        return *this;
+    }
+    /// Calls `callback(std::exception_ptr)` once when it ended with an error, cancellation included.
+    template <class Callback>
+    AsyncResult& on_error(Callback&& callback) {
+        auto held = std::make_shared<std::decay_t<Callback>>(std::forward<Callback>(callback));
+        pool::when_over(state_->call(), [state = state_, held] {
+            std::exception_ptr error;
+            if (state->settle(error) == nullptr) (*held)(error);
+        });
+        return *this;
+    }
+
+  private:
+    T& settled() {
+        std::exception_ptr error;
+        T* value = state_->settle(error);
+        if (value == nullptr) std::rethrow_exception(error);
+        return *value;
+    }
+    R result() {
+        T& value = settled();
+        if constexpr (std::is_void_v<R>) {
+            (void)value;
+        } else if constexpr (pool::can_copy<R>) {
+            return value;
+        } else {
+            return state_->take();
+        }
+    }
+
+    std::shared_ptr<pool::AsyncState<T>> state_;
+};
+
+}  // namespace rankpool

@@ -1,0 +1,283 @@
+#include "pool/call_state.hpp"
+
+#include <algorithm>
+
+#include "observe/progress.hpp"
+#include <rankpool/error.hpp>
+
+namespace rankpool::pool {
+namespace {
+
+constexpr std::size_t prefetch = 2;
+constexpr std::size_t no_site = ~std::size_t{0};
+
+// The items [begin, end) as items of their own; their table of ends, where they have one, is rebased into `ends`.
+Items part_of(const Items& items, std::uint64_t begin, std::uint64_t end, std::vector<std::uint64_t>& ends) {
+    if (begin == 0 && end == items.count) return items;
+    Items part = items;
+    part.first = begin;
+    part.count = end - begin;
+    part.bytes = items.part(begin, end).data();
+    if (items.ends != nullptr) {
+        const std::uint64_t base = begin == 0 ? 0 : items.ends[begin - 1];
+        for (std::uint64_t i = begin; i < end; ++i) ends.push_back(items.ends[i] - base);
+        part.ends = ends.data();
+    }
+    return part;
+}
+
+}  // namespace
+
+Call::Call(std::shared_ptr<Core> core, std::shared_ptr<const KnownFunction> function, const Plan& plan, CallOutput& output,
+           std::shared_ptr<void> owner)
+    : core_(std::move(core)),
+      function_(std::move(function)),
+      plan_(plan),
+      output_(output),
+      owner_(std::move(owner)),
+      sink_(output, static_cast<std::size_t>(plan.items.count), function_->result_size()) {
+    work_.emplace(core_);
+    if (plan_.attended) {
+        core_->need_service();
+        sink_.on_failure = [this] {
+            if (plan_.fail_fast) core_->attend(shared_from_this());
+        };
+    } else {
+        sink_.on_failure = [this] { changed_.notify_all(); };
+    }
+}
+
+void Call::start() { handle(); }
+
+bool Call::over() const {
+    auto& self = const_cast<Call&>(*this);
+    std::lock_guard lock(self.sink_.mutex);
+    return over_;
+}
+
+bool Call::settled_locked() const {
+    return batches_.empty() && (dropped_ || next_ == plan_.items.count);
+}
+
+bool Call::wants_dropping_locked() const {
+    return !dropped_ && (refused_ || (plan_.fail_fast && sink_.any_failed()));
+}
+
+bool Call::wants_batch_locked() const {
+    return !dropped_ && next_ < plan_.items.count && hungry_site_locked() != no_site;
+}
+
+std::size_t Call::hungry_site_locked() const {
+    const std::size_t sites = core_->sites().size();
+    for (std::size_t site = 0; site < sites; ++site) {
+        const auto given = static_cast<std::size_t>(std::count_if(batches_.begin(), batches_.end(), [&](const auto& batch) { return batch->site == site; }));
+        if (given < prefetch) return site;
+    }
+    return no_site;
+}
+
+std::uint64_t Call::batch_size(std::size_t site) const {
+    const std::uint64_t remaining = plan_.items.count - next_;
+    if (core_->sites().size() == 1) return remaining;
+    // A batch is copied into a message: it must not be all of a large input at once.
+    constexpr std::size_t most_bytes = std::size_t{16} << 20;
+    const auto here = static_cast<std::uint64_t>(core_->sites()[site]->workers());
+    const std::uint64_t fair = remaining * here / (4 * static_cast<std::uint64_t>(core_->size()));
+    std::uint64_t count = std::min(remaining, std::max(fair, here * std::max<std::uint64_t>(1, plan_.options.chunk)));
+    while (count > 1 && plan_.items.part(next_, next_ + count).size() > most_bytes) count /= 2;
+    return count;
+}
+
+void Call::batch_over(Batch& batch) {
+    // The call may be over, and gone, as soon as the lock is released.
+    const auto self = shared_from_this();
+    std::lock_guard guard(sink_.mutex);
+    batch.over = true;
+    std::erase_if(batches_, [](const auto& each) { return each->over && each->known; });
+    changed_.notify_all();
+    if (plan_.attended && !over_) core_->attend(self);
+}
+
+void Call::give(std::size_t site, std::unique_lock<std::mutex>& lock) {
+    const std::uint64_t begin = next_;
+    next_ += batch_size(site);
+    auto owned = std::make_unique<Batch>();
+    Batch& batch = *owned;
+    batch.site = site;
+    const Items part = part_of(plan_.items, begin, next_, batch.ends);
+    batches_.push_back(std::move(owned));
+    lock.unlock();  // the site may answer at once
+    std::uint64_t id = 0;
+    std::exception_ptr refused;
+    try {
+        id = core_->sites()[site]->give(function_->at(site), function_->result_size(), part, plan_.options, sink_,
+                                        [this, &batch] { batch_over(batch); });
+    } catch (...) {
+        refused = std::current_exception();
+    }
+    lock.lock();
+    batch.id = id;
+    batch.known = true;
+    if (refused) {
+        refused_ = refused;
+        batch.over = true;  // never given
+    }
+    std::erase_if(batches_, [](const auto& each) { return each->over && each->known; });
+}
+
+void Call::drop(std::unique_lock<std::mutex>& lock) {
+    dropped_ = true;
+    std::vector<std::pair<std::size_t, std::uint64_t>> given;
+    for (const auto& batch : batches_) given.emplace_back(batch->site, batch->id);
+    lock.unlock();
+    std::vector<std::uint64_t> gone;
+    for (const auto& [site, id] : given)
+        if (core_->sites()[site]->cancel(id)) gone.push_back(id);
+    lock.lock();
+    std::erase_if(batches_, [&](const auto& batch) { return std::count(gone.begin(), gone.end(), batch->id) > 0; });
+}
+
+void Call::handle() {
+    std::unique_lock lock(sink_.mutex);
+    if (handling_ || over_) return;
+    handling_ = true;
+    for (;;) {
+        if (wants_dropping_locked())
+            drop(lock);
+        else if (wants_batch_locked())
+            give(hungry_site_locked(), lock);
+        else
+            break;
+    }
+    if (settled_locked()) {
+        lock.unlock();
+        complete();
+        return;
+    }
+    handling_ = false;
+    changed_.notify_all();
+}
+
+void Call::complete() {
+    sink_.settle();
+    if (refused_ && !output_.error) output_.error = refused_;
+    core_->count_results(sink_.arrived(), sink_.failures());
+    std::vector<std::function<void()>> callbacks;
+    std::shared_ptr<Core> core;
+    std::shared_ptr<void> owner;
+    {
+        std::lock_guard lock(sink_.mutex);
+        over_ = true;
+        callbacks.swap(callbacks_);
+        core = std::move(core_);
+        owner = std::move(owner_);
+        function_.reset();
+        changed_.notify_all();
+    }
+    if (plan_.attended && core->own() != nullptr) core->own()->wake();  // others may be waiting in it
+    for (auto& callback : callbacks) core->call_back(std::move(callback));
+    work_.reset();
+}
+
+void Call::attend() {
+    bool mine;
+    {
+        std::lock_guard lock(sink_.mutex);
+        mine = !over_ && needs_hand_locked();
+    }
+    if (mine) handle();
+}
+
+bool Call::wait(Deadline until) {
+    observe::Progress progress(plan_.progress, plan_.items.count);
+    std::unique_lock lock(sink_.mutex);
+    while (!over_) {
+        if (until && Clock::now() >= *until) return false;
+        if (needs_hand_locked()) {
+            lock.unlock();
+            handle();
+            lock.lock();
+            continue;
+        }
+        Deadline limit = until;
+        if (const auto next_look = progress.show(sink_.arrived()); next_look && (!limit || *next_look < *limit)) limit = next_look;
+        Engine* engine = core_->own();
+        if (engine == nullptr) {
+            if (limit)
+                changed_.wait_until(lock, *limit);
+            else
+                changed_.wait(lock);
+            continue;
+        }
+        const auto visit = Core::Work::visit(core_);  // the engine stays while this thread is in it
+        lock.unlock();
+        engine->drive([&] {
+            std::lock_guard guard(sink_.mutex);
+            return over_ || needs_hand_locked();
+        }, limit);
+        lock.lock();
+    }
+    progress.finish(sink_.arrived());
+    return true;
+}
+
+void Call::when_over(std::function<void()> then) {
+    {
+        std::lock_guard lock(sink_.mutex);
+        if (!over_) {
+            callbacks_.push_back(std::move(then));
+            return;
+        }
+    }
+    run_callback(then);
+}
+
+// ---- the seam ----
+
+Deadline deadline_after(std::chrono::nanoseconds wait) {
+    const auto now = Clock::now();
+    if (wait > Clock::time_point::max() - now) return std::nullopt;
+    return now + std::max(wait, std::chrono::nanoseconds(0));
+}
+
+namespace {
+
+Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const CallInput& input, const MapOptions& options) {
+    if (input.count > max_items) throw std::invalid_argument("Pool: more than 2^40 items in one call");
+    Call::Plan plan;
+    plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
+    const auto workers = static_cast<std::uint64_t>(core.size());
+    plan.fail_fast = options.on_error == OnError::fail_fast;
+    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), plan.fail_fast};
+    plan.progress = options.progress;
+    return plan;
+}
+
+}  // namespace
+
+void run_call(const std::shared_ptr<Core>& core, const task::Descriptor& descriptor, std::span<const std::byte> function,
+              const CallInput& input, const MapOptions& options, CallOutput& output) {
+    core->check_may_wait("a blocking call");
+    const Core::Work work(core);
+    if (input.count == 0) return;
+    const auto call = std::make_shared<Call>(core, core->know(descriptor, function), make_plan(*core, descriptor, input, options), output, nullptr);
+    call->start();
+    call->wait(std::nullopt);
+}
+
+std::shared_ptr<Call> start_call(const std::shared_ptr<Core>& core, const task::Descriptor& descriptor,
+                                 std::span<const std::byte> function, const CallInput& input, const MapOptions& options,
+                                 CallOutput& output, std::shared_ptr<void> owner) {
+    const Core::Work work(core);
+    Call::Plan plan = make_plan(*core, descriptor, input, options);
+    plan.attended = true;
+    auto call = std::make_shared<Call>(core, core->know(descriptor, function), plan, output, std::move(owner));
+    call->start();
+    return call;
+}
+
+bool wait_for(Call& call, Deadline until) { return call.wait(until); }
+bool is_over(const Call& call) { return call.over(); }
+void when_over(Call& call, std::function<void()> then) { call.when_over(std::move(then)); }
+
+}  // namespace rankpool::pool

@@ -1,0 +1,11 @@
+#include "pool/site.hpp"
+
+#include <rankpool/error.hpp>
+
+namespace rankpool::pool {
+
+void OwnSite::terminate() {
+    engine_.terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")));
+}
+
+}  // namespace rankpool::pool
