@@ -1,21 +1,23 @@
 #!/bin/sh
 # Installs the Debian packages that rankpool needs and this machine lacks. Asks nothing; works as root or through sudo.
 #   cmake/setup.sh              what a build with all tests, both MPIs and the benchmarks needs
-#   cmake/setup.sh --minimal    what the library and its launcher need: no MPI, no test or benchmark packages
+#   cmake/setup.sh --first-run  what the first run needs: both MPIs, no test or benchmark packages
+#   cmake/setup.sh --minimal    what the library and its launcher need: no MPI either
 #   cmake/setup.sh --list       prints the packages and installs nothing
 set -eu
 
 minimal="g++ cmake ninja-build libboost-serialization-dev libcli11-dev libfmt-dev"
-full="$minimal clang libclang-rt-14-dev ccache libgtest-dev
-      openmpi-bin libopenmpi-dev mpich libmpich-dev libboost-mpi-dev libtbb-dev procps util-linux"
+first_run="$minimal openmpi-bin libopenmpi-dev mpich libmpich-dev"
+full="$first_run clang libclang-rt-14-dev ccache libgtest-dev libboost-mpi-dev libtbb-dev python3 procps util-linux"
 
 packages=$full
 list=no
 for option in "$@"; do
     case $option in
         --minimal) packages=$minimal ;;
+        --first-run) packages=$first_run ;;
         --list) list=yes ;;
-        *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
 if [ "$list" = yes ]; then

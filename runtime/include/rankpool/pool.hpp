@@ -188,8 +188,9 @@ class Pool {
         const pool::TypedFunction<StarOf<F>, Tuple> typed(StarOf<F>{std::forward<F>(function)});
         if constexpr (decltype(typed)::returns_nothing)
             pool::call_now<Tuple>(core_, typed, one<Tuple>(std::forward<Args>(arguments)...), {});
-        else
-            return std::move(pool::call_now<Tuple>(core_, typed, one<Tuple>(std::forward<Args>(arguments)...), {}).front());
+        else  // the cast: a vector<bool> has no bools inside
+            return static_cast<typename decltype(typed)::Value>(
+                std::move(pool::call_now<Tuple>(core_, typed, one<Tuple>(std::forward<Args>(arguments)...), {}).front()));
     }
     /// The same, returning at once. Python's Pool.apply_async.
     template <class F, class... Args>
@@ -230,7 +231,7 @@ class Pool {
         partial.insert(partial.begin(), std::move(init));
         std::vector<std::vector<T>> last;
         last.push_back(std::move(partial));
-        return std::move(map(fold, last).front());
+        return static_cast<T>(std::move(map(fold, last).front()));
     }
 
     std::shared_ptr<pool::Core> core_;

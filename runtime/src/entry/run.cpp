@@ -14,6 +14,7 @@
 #include "launch/mpi_module.hpp"
 #include "launch/same_build.hpp"
 #include "os/host_name.hpp"
+#include "os/standard_streams.hpp"
 #include "pool/manager.hpp"
 #include "pool/worker_context.hpp"
 #include "process/child_start.hpp"
@@ -58,6 +59,7 @@ launch::Launch begin() {
     if (const auto token = process::take_exec_token(true)) process::become(*token);
     launch::Launch launch;
     try {
+        os::occupy_standard_streams();
         launch::detect(launch);
         process::ForkServer::start_at_run(launch.descriptors());
     } catch (const std::exception& error) {

@@ -144,6 +144,7 @@ bool open_mpi(const std::optional<Above>& above, Launch& launch) {
         rank = number_in("PMIX_RANK");
         size = number_in("SLURM_STEP_NUM_TASKS");
         alive = above->process;
+        launch.local_size = size.value_or(1);
     } else {
         rank = number_in("OMPI_COMM_WORLD_RANK");
         size = number_in("OMPI_COMM_WORLD_SIZE");
@@ -172,12 +173,21 @@ bool mpich(const std::optional<Above>& above, Launch& launch) {
     return true;
 }
 
+// MPICH's launcher ends its connection to a rank with MPI's end.
+void refuse_second_program(const Launch& launch) {
+    const auto fd = number_in("PMI_FD");
+    char byte;
+    if (!fd || recv(*fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return;
+    throw LaunchError("rank " + std::to_string(launch.rank) + " of this job was another program, which has ended: a rank can run one "
+                      "rankpool program; use one mpirun for each");
+}
+
 void refuse_step_without_mpi(const std::optional<Above>& above, Launch& launch) {
     const auto tasks = number_in("SLURM_STEP_NUM_TASKS");
     if (!above || !above->is({slurm_name}) || !inside_slurm_step() || !tasks || *tasks < 2) return;
     Launch step;
     step.rank = number_in("SLURM_PROCID").value_or(0);
-    step.size = *tasks;
+    step.size = step.local_size = *tasks;
     const char* job = std::getenv("SLURM_JOB_ID");
     step.job = std::string("slurm.") + (job != nullptr ? job : "") + "." + std::getenv("SLURM_STEP_ID");
     if (!claim(step)) return;  // started by a task of the step: standalone
@@ -238,6 +248,7 @@ void detect(Launch& launch) {
     for (const auto& is_rank_of : {open_mpi, mpich}) {
         if (is_rank_of(above, launch)) {
             if (!claim(launch)) launch = {};  // somebody else is that rank
+            if (launch.starter == Starter::mpich) refuse_second_program(launch);
             return;
         }
         launch = {};
@@ -269,7 +280,7 @@ void give_up(const Launch& launch, const std::string& why) {
     // Without this MPICH's launcher waits for ever for the ranks that did connect.
     if (const auto fd = number_in("PMI_FD"); launch.starter == Starter::mpich && fd && is_socket(*fd)) {
         static constexpr char words[] = "cmd=abort exitcode=1\n";
-        (void)!write(*fd, words, sizeof words - 1);
+        (void)send(*fd, words, sizeof words - 1, MSG_NOSIGNAL);
     }
     std::_Exit(1);
 }

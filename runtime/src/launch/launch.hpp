@@ -23,7 +23,7 @@ struct Launch {
     Starter starter = Starter::nobody;
     int rank = 0;
     int size = 1;
-    int local_size = 1;      // ranks on this machine, as the launcher says
+    int local_size = 1;      // ranks on this machine, as the launcher says; where it does not, at most this many
     std::string job;         // names the job on this machine
     os::UniqueFd claim;
     std::optional<JobMembership> membership;  // rankrun's

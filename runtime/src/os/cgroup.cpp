@@ -1,6 +1,7 @@
 #include "os/cgroup.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -41,7 +42,11 @@ std::optional<Mount> find_mount(const std::string& mount_info, const std::string
 
 void add_ancestors(std::vector<CgroupDirectory>& found, const Mount& mount, std::string path, int version) {
     // Inside a container the path may be given from the host's root, of which only a part is mounted.
-    if (mount.root != "/" && path.compare(0, mount.root.size(), mount.root) == 0) path.erase(0, mount.root.size());
+    if (mount.root != "/") {
+        const std::size_t length = mount.root.size();
+        const bool inside = path.compare(0, length, mount.root) == 0 && (path.size() == length || path[length] == '/');
+        path = inside ? path.substr(length) : "";
+    }
     if (path.find("/..") != std::string::npos) path.clear();
     for (;;) {
         while (!path.empty() && path.back() == '/') path.pop_back();
@@ -94,7 +99,7 @@ std::optional<double> cpu_quota(const CgroupRoots& roots) {
             quota = read_number(path + "/cpu.cfs_quota_us");
             period = read_number(path + "/cpu.cfs_period_us");
         }
-        if (quota && period && *quota > 0 && *period > 0)
+        if (quota && period && *quota > 0 && *period > 0 && std::isfinite(*quota / *period))
             tightest = std::min(tightest.value_or(*quota / *period), *quota / *period);
     }
     return tightest;

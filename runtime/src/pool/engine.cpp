@@ -370,14 +370,9 @@ void Engine::terminate(const std::exception_ptr& why) {
     wake();
 }
 
-std::vector<WorkerInfo> Engine::workers() {
-    std::lock_guard lock(mutex_);
-    std::vector<WorkerInfo> list;
-    for (const auto& worker : workers_) list.push_back(info(*worker));
-    return list;
-}
-
 std::vector<WorkerStats> Engine::stats() {
+    // A worker that is being replaced has its pid in a moment; nobody should be given a 0 for it.
+    drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); }, Clock::now() + 1s);
     std::lock_guard lock(mutex_);
     std::vector<WorkerStats> list;
     for (const auto& worker : workers_) {

@@ -89,7 +89,6 @@ class Engine {
     /// Ends everything: every unfinished item fails with `why` (a packed error), the workers are killed.
     void terminate(const std::exception_ptr& why);
 
-    std::vector<WorkerInfo> workers();
     std::vector<WorkerStats> stats();
     /// Why no work can be done any more; empty while it can.
     std::exception_ptr broken();

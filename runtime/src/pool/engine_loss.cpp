@@ -15,6 +15,8 @@ namespace {
 
 // A worker that cannot start or initialize is tried this often, then the pool is given up: no endless respawn.
 constexpr int start_attempts = 3;
+// … but one that a signal ended before it could do anything may have had somebody's attention: that is no fault of its own.
+constexpr int killed_attempts = 50;
 
 std::string how_it_ended(const process::Ended& how) {
     if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
@@ -123,10 +125,11 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
     const WorkerPage& page = worker.segment->page();
     const WorkerState state = worker.state();
     if (state == WorkerState::starting || state == WorkerState::initializing) {
-        if (++worker.failed_starts < start_attempts) return;
+        const int attempts = state == WorkerState::starting && how.signal != 0 ? killed_attempts : start_attempts;
+        if (++worker.failed_starts < attempts) return;
         const char* when = state == WorkerState::initializing ? " while it ran the pool's initializer, " : " before it could run anything, ";
         return break_down(std::make_exception_ptr(BrokenProcessPool(describe(worker) + " " + how_it_ended(how) + when +
-                                                                    std::to_string(start_attempts) + " times in a row")));
+                                                                    std::to_string(attempts) + " times in a row")));
     }
     worker.failed_starts = 0;
     if (state != WorkerState::leaving) ++worker.past.losses;

@@ -204,14 +204,13 @@ class ThreadSite::Runner {
 };
 
 ThreadSite::ThreadSite(int workers, bool serial, const std::vector<std::byte>& initializer)
-    : workers_(workers), shared_(std::make_shared<Shared>()) {
+    : workers_(workers), serial_(serial), shared_(std::make_shared<Shared>()) {
     shared_->stats.resize(static_cast<std::size_t>(workers));
     for (int i = 0; i < workers; ++i)
         shared_->stats[static_cast<std::size_t>(i)].worker = WorkerInfo{i, workers, getpid(), os::host_name(), -1};
     if (serial) {
-        serial_ = std::make_unique<Runner>(shared_, 0, 1);
         try {
-            serial_->initialize(initializer);
+            Runner(shared_, 0, 1).initialize(initializer);
         } catch (...) {
             shared_->broken = std::current_exception();
         }
@@ -292,8 +291,10 @@ std::uint64_t ThreadSite::give(std::uint64_t function, std::uint32_t result_size
     const std::uint64_t id = batch->id;
     shared_->batches.emplace(id, batch);
     shared_->changed.notify_all();
-    if (serial_)
-        while (batch->claimable()) serial_->run_next(batch, lock);
+    if (serial_) {
+        Runner runner(shared_, 0, 1);  // several threads may be here
+        while (batch->claimable()) runner.run_next(batch, lock);
+    }
     return id;
 }
 

@@ -32,8 +32,8 @@ class ThreadSite final : public Site {
     class Runner;
 
     int workers_;
+    bool serial_;
     std::shared_ptr<Shared> shared_;
-    std::unique_ptr<Runner> serial_;
 };
 
 }  // namespace rankpool::pool

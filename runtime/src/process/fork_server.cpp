@@ -15,6 +15,7 @@
 #include "os/failure.hpp"
 #include "os/memory.hpp"
 #include "os/socket.hpp"
+#include "os/standard_streams.hpp"
 #include "process/child_start.hpp"
 #include "process/exec_self.hpp"
 #include "process/packets.hpp"
@@ -63,6 +64,7 @@ void fork_detached(Body&& body) {
 }
 
 std::shared_ptr<ForkServer> start(bool at_run, const std::vector<int>& own) {
+    os::occupy_standard_streams();
     os::SocketPair pair = os::socket_pair();
     const pid_t owner = getpid();
     if (thread_count() == 1) {

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <vector>
 
 #include "os/failure.hpp"
 #include "os/socket.hpp"
@@ -28,20 +28,28 @@ class Server {
     Server(os::UniqueFd socket, pid_t owner, const Works& works, bool at_run)
         : socket_(std::move(socket)), works_(works), at_run_(at_run), by_exec_(thread_count() > 1) {
         owner_.reset(static_cast<int>(syscall(SYS_pidfd_open, owner, 0)));  // absent in old kernels: the socket's end does
-        sigset_t child_ended;
-        sigemptyset(&child_ended);
-        sigaddset(&child_ended, SIGCHLD);
-        sigprocmask(SIG_SETMASK, &child_ended, nullptr);
-        endings_.reset(signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK));
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, nullptr);
     }
 
     [[noreturn]] void serve() {
         report({News::ready, 0, getpid()});
+        std::vector<pollfd> events;
         for (;;) {
-            pollfd events[] = {{socket_.get(), POLLIN, 0}, {endings_.get(), POLLIN, 0}, {owner_.get(), POLLIN, 0}};
-            if (os::retry_interrupted([&] { return poll(events, 3, -1); }) < 0) end();
-            if (events[1].revents != 0) reap();
-            if (events[2].revents != 0) end();
+            // Each child by its own descriptor: SIGCHLD could go to a thread that a static initialiser of the program
+            // started, and be lost there.
+            events.assign({{socket_.get(), POLLIN, 0}, {owner_.get(), POLLIN, 0}});
+            int limit = -1;
+            for (const auto& [pid, child] : children_) {
+                if (child.end)
+                    events.push_back({child.end.get(), POLLIN, 0});
+                else
+                    limit = 20;  // an old kernel: look again and again
+            }
+            if (os::retry_interrupted([&] { return poll(events.data(), events.size(), limit); }) < 0) end();
+            reap();
+            if (events[1].revents != 0) end();
             if (events[0].revents != 0) obey();
         }
     }
@@ -63,7 +71,7 @@ class Server {
         const pid_t pid = by_exec_ ? spawn_by_exec(packet) : spawn_by_fork(packet);
         if (pid < 0) return report({News::failed, request.child, errno});
         pids_[request.child] = pid;
-        children_[pid] = request.child;
+        children_[pid] = {request.child, os::UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)))};
         report({News::started, request.child, pid});
     }
 
@@ -74,11 +82,8 @@ class Server {
         setpgid(0, 0);
         die_with(server);
         socket_.reset();
-        endings_.reset();
         owner_.reset();
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, nullptr);
+        children_.clear();
         start_child(std::move(packet), works_);
     }
 
@@ -99,16 +104,17 @@ class Server {
     }
 
     void reap() {
-        signalfd_siginfo consumed;
-        while (read(endings_.get(), &consumed, sizeof consumed) > 0) {
-        }
-        for (int status; const pid_t pid = waitpid(-1, &status, WNOHANG);) {
-            if (pid < 0) return;
-            const auto child = children_.find(pid);
+        for (;;) {
+            siginfo_t ended{};
+            if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) return;
+            // What the child started and left behind in its group goes with it: while it is a zombie nobody else has its
+            // number.
+            ::kill(-ended.si_pid, SIGKILL);
+            int status = 0;
+            waitpid(ended.si_pid, &status, 0);
+            const auto child = children_.find(ended.si_pid);
             if (child == children_.end()) continue;
-            // What the child started and left behind in its group goes with it.
-            ::kill(-pid, SIGKILL);
-            const std::uint64_t id = child->second;
+            const std::uint64_t id = child->second.id;
             pids_.erase(id);
             children_.erase(child);
             report({News::ended, id, status});
@@ -127,11 +133,16 @@ class Server {
         _exit(0);
     }
 
-    os::UniqueFd socket_, endings_, owner_;
+    struct Child {
+        std::uint64_t id = 0;
+        os::UniqueFd end;  // readable once it has ended
+    };
+
+    os::UniqueFd socket_, owner_;
     const Works& works_;
     bool at_run_, by_exec_;
     std::map<std::uint64_t, pid_t> pids_;
-    std::map<pid_t, std::uint64_t> children_;
+    std::map<pid_t, Child> children_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "shm/job_memory.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -27,18 +28,20 @@ std::size_t bytes_for(int ranks) {
     return os::whole_pages(n * sizeof(RankLine) + n * n * stride_for(ranks));
 }
 
+std::shared_ptr<const os::Mapping> mapped(const os::UniqueFd& fd, int ranks) {
+    return std::make_shared<os::Mapping>(fd.get(), 0, bytes_for(ranks), os::Mapping::Access::read_write);
+}
+
 }  // namespace
 
-JobMemory::JobMemory(os::UniqueFd fd, int ranks)
-    : fd_(std::move(fd)),
-      mapping_(fd_.get(), 0, bytes_for(ranks), os::Mapping::Access::read_write),
-      ranks_(ranks),
-      ring_capacity_(capacity_for(ranks)) {}
+JobMemory::JobMemory(os::UniqueFd fd, std::shared_ptr<const os::Mapping> mapping, int ranks)
+    : fd_(std::move(fd)), mapping_(std::move(mapping)), ranks_(ranks), ring_capacity_(capacity_for(ranks)) {}
 
 JobMemory JobMemory::create(int ranks) {
     os::UniqueFd fd = os::create_memory("rankpool-job", bytes_for(ranks));
     os::reserve_memory(fd.get(), 0, bytes_for(ranks));
-    return JobMemory(std::move(fd), ranks);
+    auto mapping = mapped(fd, ranks);
+    return JobMemory(std::move(fd), std::move(mapping), ranks);
 }
 
 JobMemory JobMemory::attach(os::UniqueFd fd, int ranks) {
@@ -47,17 +50,22 @@ JobMemory JobMemory::attach(os::UniqueFd fd, int ranks) {
     if (static_cast<std::size_t>(status.st_size) < bytes_for(ranks))
         throw LaunchError("the launcher's shared memory is smaller than a job of " + std::to_string(ranks) +
                           " ranks needs: launcher and program use different versions of rankpool");
-    return JobMemory(std::move(fd), ranks);
+    auto mapping = mapped(fd, ranks);
+    return JobMemory(std::move(fd), std::move(mapping), ranks);
+}
+
+JobMemory JobMemory::share() const {
+    return JobMemory(os::UniqueFd(os::check(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)", "job memory")), mapping_, ranks_);
 }
 
 RankLine& JobMemory::rank_line(int rank) const {
-    return *reinterpret_cast<RankLine*>(mapping_.data() + static_cast<std::size_t>(rank) * sizeof(RankLine));
+    return *reinterpret_cast<RankLine*>(mapping_->data() + static_cast<std::size_t>(rank) * sizeof(RankLine));
 }
 
 RingHeader& JobMemory::ring(int source, int destination) const {
     const auto n = static_cast<std::size_t>(ranks_);
     const std::size_t index = static_cast<std::size_t>(source) * n + static_cast<std::size_t>(destination);
-    return *reinterpret_cast<RingHeader*>(mapping_.data() + n * sizeof(RankLine) + index * stride_for(ranks_));
+    return *reinterpret_cast<RingHeader*>(mapping_->data() + n * sizeof(RankLine) + index * stride_for(ranks_));
 }
 
 std::byte* JobMemory::ring_bytes(int source, int destination) const {

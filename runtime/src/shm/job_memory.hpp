@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "os/memory.hpp"
 #include "shm/wait_word.hpp"
@@ -41,6 +42,10 @@ class JobMemory {
     /// Maps memory that another process created. Throws Error when it is not a job's memory for `ranks` ranks.
     static JobMemory attach(os::UniqueFd fd, int ranks);
 
+    /// Another handle on the same mapping, for ranks that are threads of one process: a thread sanitizer takes two mappings
+    /// of the same memory for two memories and sees nothing.
+    JobMemory share() const;
+
     int fd() const { return fd_.get(); }
     int ranks() const { return ranks_; }
 
@@ -57,10 +62,10 @@ class JobMemory {
     void wake_all() const;
 
   private:
-    JobMemory(os::UniqueFd fd, int ranks);
+    JobMemory(os::UniqueFd fd, std::shared_ptr<const os::Mapping> mapping, int ranks);
 
     os::UniqueFd fd_;
-    os::Mapping mapping_;
+    std::shared_ptr<const os::Mapping> mapping_;
     int ranks_ = 0;
     std::size_t ring_capacity_ = 0;
 };

@@ -59,6 +59,14 @@ Known& known() {
     return instance;
 }
 
+// Whether a module of this process comes from the file.
+bool is_loaded(const std::string& path) {
+    const auto modules = loaded_modules();
+    return std::any_of(modules.begin(), modules.end(), [&](const Module& module) {
+        return !module.segments.empty() && mapped_file(module.segments.front().begin) == path;
+    });
+}
+
 }  // namespace
 
 CodeReference code_reference(const void* address) {
@@ -72,12 +80,12 @@ CodeReference code_reference(const void* address) {
 
 const void* resolve(const CodeReference& reference, std::size_t bytes) {
     auto found = known().with_identity(reference.module_identity);
-    if (!found && !reference.module_path.empty()) {
+    if (!found && !reference.module_path.empty() && !is_loaded(reference.module_path)) {
         // A module that the sender loaded after this process was forked. It stays loaded: its code may be running.
         if (dlopen(reference.module_path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) == nullptr) {
             const char* why = dlerror();
-            throw Error("cannot load " + reference.module_path + ", which has the function to run: " +
-                        (why != nullptr ? why : "unknown error"));
+            throw Error("cannot load " + reference.module_path + " (build " + reference.module_identity +
+                        "), which has the function to run: " + (why != nullptr ? why : "unknown error"));
         }
         found = known().with_identity(reference.module_identity);
     }

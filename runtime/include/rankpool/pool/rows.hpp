@@ -51,6 +51,7 @@ class Rows {
 template <class R>
 class RawResults {
   public:
+    RawResults() = default;
     RawResults(std::size_t count, CallOutput& output) {
         if constexpr (task::in_rows<R>) output.rows = bytes_.grow(count * sizeof(R));
     }
@@ -80,14 +81,14 @@ class Results {
             results_.resize(count);
             output.rows = reinterpret_cast<std::byte*>(results_.data());
         } else {
-            raw_.emplace(count, output);
+            raw_ = RawResults<R>(count, output);
         }
     }
 
     std::vector<R> take(CallOutput& output) {
         if constexpr (!in_place) {
             results_.reserve(count_);
-            for (std::size_t i = 0; i < count_; ++i) results_.push_back(raw_->at(i, output));
+            for (std::size_t i = 0; i < count_; ++i) results_.push_back(raw_.at(i, output));
         }
         return std::move(results_);
     }
@@ -95,7 +96,7 @@ class Results {
   private:
     std::size_t count_;
     std::vector<R> results_;
-    std::optional<RawResults<R>> raw_;
+    RawResults<R> raw_;
 };
 
 }  // namespace rankpool::pool

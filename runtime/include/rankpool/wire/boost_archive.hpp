@@ -18,6 +18,7 @@
 
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/binary_object.hpp>
+#include <boost/serialization/level.hpp>
 #include <boost/serialization/nvp.hpp>
 #include <boost/serialization/shared_ptr.hpp>
 #include <boost/serialization/unique_ptr.hpp>
@@ -90,6 +91,11 @@ void load_object(Reader& in, T& to);
 template <class T>
 concept FlatObject = Serializable<T> && !is_bytes<T> && !SharedPointer<T>;
 
+/// Boost's own numbers with a name (collection_size_type, item_version_type): bytes to its archives, too.
+template <class T>
+concept NamedNumber = std::is_class_v<T> && !Transferable<T> && !SharedPointer<T> &&
+                      boost::serialization::implementation_level<T>::value == boost::serialization::primitive_type;
+
 /// What a serialize function gets as `archive` when a value is written. The argument makes boost::serialization an
 /// associated namespace.
 template <class Boost>
@@ -128,6 +134,8 @@ class FlatOutput {
             TrackedOutput::save(value);
         } else if constexpr (FlatObject<T>) {
             save_object(out_, value);
+        } else if constexpr (NamedNumber<T>) {
+            save_binary(&value, sizeof value);
         } else {
             static_assert(!std::is_pointer_v<T>, "rankpool: a serialize function cannot send a pointer to something that is no class");
             put(out_, value);
@@ -279,6 +287,8 @@ void FlatInput<Boost>::load(T& value) {
         Codec<U>::decode_into(in_, const_cast<U&>(value));
     else if constexpr (FlatObject<U>)
         load_object(in_, const_cast<U&>(value));  // in place: a base class, or a type that cannot be assigned
+    else if constexpr (NamedNumber<U>)
+        load_binary(const_cast<U*>(&value), sizeof value);
     else
         const_cast<U&>(value) = get<U>(in_);
 }

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Sets up, builds and passes the tests: the whole suite, then the sanitizers' part of it.
+#   cmake/test.sh            everything
+#   cmake/test.sh --quick    without the sanitizers and the second compiler
+set -eu
+cd "$(dirname "$0")/.."
+quick=no
+[ "${1:-}" = --quick ] && quick=yes
+sh cmake/setup.sh
+jobs=$(nproc)
+launcher=
+command -v ccache >/dev/null 2>&1 && launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+
+build() { # preset [targets…]
+    preset=$1; shift
+    cmake --preset "$preset" $launcher
+    cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"}
+}
+run() { # preset [ctest options…]: the failures of one part do not hide those of the next
+    preset=$1; shift
+    (cd "build/$preset" && ctest --output-on-failure "$@") || failed="$failed $preset"
+}
+failed=
+
+if [ $quick = no ]; then
+    build dev-clang
+    run dev-clang -L clang
+    build asan
+    run asan
+    build tsan shm_tests unit_tests
+    run tsan -L threads
+fi
+build dev
+run dev
+if [ -n "$failed" ]; then
+    echo "tests failed in:$failed"
+    exit 1
+fi

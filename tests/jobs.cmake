@@ -1,0 +1,15 @@
+# Pools in every launch, programs without run(), plugins, examples.
+add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp)
+target_include_directories(pool_tests PRIVATE .)
+target_link_libraries(pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(pool_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
+rankpool_test(pool.alone COMMAND pool_tests TIMEOUT 300 LABELS clang)
+set_property(TEST pool.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS ${launcher})
+  set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
+add_executable(foreign_tests foreign/foreign_test.cpp)
+target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
+rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)

@@ -1,0 +1,274 @@
+// Asynchronous calls, callbacks, and imap.
+#include <atomic>
+#include <future>
+#include <memory>
+#include <numeric>
+#include <set>
+#include <thread>
+#include <unistd.h>
+
+#include "pool/backends.hpp"
+
+namespace {
+
+using namespace pool_test;
+using namespace std::chrono_literals;
+using rankpool::Pool;
+
+class Async : public OnBackend {};
+ON_ALL_BACKENDS(Async);
+
+std::vector<int> numbers(int count) {
+    std::vector<int> all(static_cast<std::size_t>(count));
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+}
+
+TEST_P(Async, MapAndApplyGiveTheirResultLater) {
+    Pool pool(options());
+    auto all = pool.map_async([](int x) { return x * 2; }, numbers(1000));
+    auto one = pool.apply_async([](int a, const std::string& b) { return b + std::to_string(a); }, 1, std::string("a"));
+    auto nothing = pool.map_async([](int) {}, numbers(10));
+    static_assert(std::is_same_v<decltype(nothing), rankpool::AsyncResult<void>>);
+    EXPECT_EQ(all.get().back(), 1998);
+    EXPECT_EQ(all.get().front(), 0) << "a copyable result can be had again";
+    EXPECT_EQ(all.peek().size(), 1000u);
+    EXPECT_EQ(one.get(), "a1");
+    nothing.get();
+    EXPECT_TRUE(all.ready());
+    EXPECT_TRUE(all.successful());
+}
+
+TEST_P(Async, InputIsCopiedBeforeTheCallReturns) {
+    Pool pool(options());
+    auto items = numbers(100'000);
+    auto result = pool.map_async([](int x) { return x; }, items);
+    std::fill(items.begin(), items.end(), -1);
+    EXPECT_EQ(result.get(), numbers(100'000));
+}
+
+TEST_P(Async, MoveOnlyResultsComeOutOnce) {
+    Pool pool(options());
+    auto result = pool.apply_async([] { return std::make_unique<int>(5); });
+    EXPECT_EQ(*result.peek(), 5);
+    EXPECT_EQ(*result.get(), 5);
+    EXPECT_THROW(result.get(), std::logic_error);
+    auto all = pool.map_async([](int x) { return std::make_unique<int>(x); }, numbers(3));
+    EXPECT_EQ(*all.get()[2], 2);
+    EXPECT_THROW(all.get(), std::logic_error);
+}
+
+TEST_P(Async, ErrorsComeFromGet) {
+    Pool pool(options());
+    auto result = pool.map_async([](int x) { if (x == 3) throw std::out_of_range("three"); return x; }, numbers(10));
+    result.wait();
+    EXPECT_TRUE(result.ready());
+    EXPECT_FALSE(result.successful());
+    EXPECT_THROW(result.get(), std::out_of_range);
+    EXPECT_THROW(result.get(), std::out_of_range);
+}
+
+TEST_P(Async, WaitsEndInTime) {
+    if (!isolated()) return;
+    Pool pool(options());
+    auto endless = pool.apply_async([] { for (;;) if (rankpool::stop_requested()) return 1; });
+    EXPECT_FALSE(endless.wait(10ms));
+    EXPECT_THROW(endless.get(10ms), rankpool::TimeoutError);
+    EXPECT_THROW((void)endless.successful(), std::logic_error);
+    EXPECT_FALSE(endless.ready());
+    pool.terminate();
+    EXPECT_THROW(endless.get(), rankpool::CancelledError);
+}
+
+TEST_P(Async, CallbacksAreCalledOnceEachAndMayBeMoveOnly) {
+    Pool pool(options());
+    std::promise<std::vector<int>> result;
+    std::promise<std::exception_ptr> error;
+    std::promise<void> done;
+    std::atomic<int> wrong{0};
+    pool.map_async([](int x) { return x + 1; }, numbers(10))
+        .on_result([&, owned = std::make_unique<int>(1)](const std::vector<int>& all) { result.set_value(all); })
+        .on_error([&](std::exception_ptr) { ++wrong; });
+    pool.map_async([](int x) -> int { throw std::domain_error(std::to_string(x)); }, numbers(3))
+        .on_result([&](const std::vector<int>&) { ++wrong; })
+        .on_error([&](std::exception_ptr e) { error.set_value(e); });
+    pool.map_async([](int) {}, numbers(3)).on_result([&] { done.set_value(); });
+    EXPECT_EQ(result.get_future().get().back(), 10);
+    EXPECT_THROW(std::rethrow_exception(error.get_future().get()), std::domain_error);
+    done.get_future().wait();
+    EXPECT_EQ(wrong, 0);
+    auto ready = pool.apply_async([] { return 3; });
+    ready.wait();
+    int at_once = 0;
+    ready.on_result([&](int value) { at_once = value; });
+    EXPECT_EQ(at_once, 3);
+}
+
+TEST_P(Async, ACallbackThatThrowsHarmsNothingAndOneThatBlocksIsTold) {
+    Pool pool(options());
+    testing::internal::CaptureStderr();
+    std::promise<std::string> told;
+    std::promise<bool> on_service_thread;
+    const auto main_thread = std::this_thread::get_id();
+    pool.apply_async([] { return 1; }).on_result([](int) { throw std::runtime_error("from a callback"); });
+    std::promise<void> submitted;
+    auto second = pool.apply_async([](int x) { return x; }, 2);
+    second.on_result([&](int) {
+        on_service_thread.set_value(std::this_thread::get_id() != main_thread);
+        try {
+            pool.map([](int x) { return x; }, {1, 2, 3});
+            told.set_value("nothing");
+        } catch (const std::logic_error& error) {
+            told.set_value(error.what());
+        }
+        pool.apply_async([] {}).on_result([&] { submitted.set_value(); });
+    });
+    // Where the result was ready at once, the callback ran here: blocking is fine there.
+    const bool refused = told.get_future().get() != "nothing";
+    EXPECT_EQ(refused, on_service_thread.get_future().get());
+    submitted.get_future().wait();
+    EXPECT_EQ(pool.apply([] { return 5; }), 5);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("from a callback"), std::string::npos);
+}
+
+TEST_P(Async, CallbacksRunWhenThePoolIsDestroyed) {
+    if (!isolated()) return;
+    std::atomic<int> cancelled{0};
+    {
+        Pool pool(options());
+        for (int i = 0; i < 5; ++i)
+            pool.apply_async([] { for (;;) if (rankpool::stop_requested()) std::abort(); }).on_error([&](std::exception_ptr error) {
+                try {
+                    std::rethrow_exception(error);
+                } catch (const rankpool::CancelledError&) {
+                    ++cancelled;
+                }
+            });
+    }
+    EXPECT_EQ(cancelled, 5);
+}
+
+TEST_P(Async, ManyCallsAtOnce) {
+    Pool pool(options());
+    std::vector<rankpool::AsyncResult<int>> results;
+    for (int i = 0; i < 2000; ++i) results.push_back(pool.apply_async([](int x) { return x * x; }, i));
+    for (int i = 0; i < 2000; ++i) ASSERT_EQ(results[static_cast<std::size_t>(i)].get(), i * i);
+}
+
+// An endless single-pass input that counts what was read of it.
+struct Endless {
+    std::shared_ptr<int> read = std::make_shared<int>(0);
+    struct iterator {
+        using value_type = int;
+        using difference_type = std::ptrdiff_t;
+        Endless* range;
+        int at = 0;
+        int operator*() const { *range->read = at + 1; return at; }
+        iterator& operator++() { ++at; return *this; }
+        void operator++(int) { ++at; }
+        bool operator==(std::default_sentinel_t) const { return false; }
+    };
+    iterator begin() { return {this}; }
+    std::default_sentinel_t end() { return {}; }
+};
+
+TEST_P(Async, ImapReadsEndlessInputsNoFurtherThanAllowed) {
+    Pool pool(options());
+    for (const std::size_t buffersize : {1u, 2u, 10u, 100u}) {
+        Endless input;
+        auto results = pool.imap([](int x) { return x * 2; }, input, {.buffersize = buffersize});
+        for (int i = 0; i < 300; ++i) {
+            ASSERT_EQ(results.next(), i * 2);
+            ASSERT_LE(*input.read, i + 1 + static_cast<int>(buffersize));
+        }
+    }
+}
+
+TEST_P(Async, ImapKeepsOrderAndUnorderedGivesEachIndexOnce) {
+    Pool pool(options());
+    for (const std::size_t chunksize : {0u, 1u, 7u, 100u}) {
+        int next = 0;
+        for (const int value : pool.imap([](int x) { return x + 1; }, numbers(1000), {.chunksize = chunksize})) ASSERT_EQ(value, ++next);
+        EXPECT_EQ(next, 1000);
+        std::set<std::size_t> seen;
+        for (const auto& [index, value] : pool.imap_unordered([](int x) { return std::to_string(x); }, numbers(1000), {.chunksize = chunksize})) {
+            ASSERT_EQ(value, std::to_string(index));
+            ASSERT_TRUE(seen.insert(index).second);
+        }
+        EXPECT_EQ(seen.size(), 1000u);
+    }
+}
+
+TEST_P(Async, ImapThrowsAnErrorAtItsPlaceAndGoesOn) {
+    Pool pool(options());
+    const auto function = [](int x) { if (x == 3) throw std::range_error("three"); return x; };
+    auto results = pool.imap(function, numbers(6));
+    for (const int expected : {0, 1, 2}) EXPECT_EQ(results.next(), expected);
+    EXPECT_THROW(results.next(), std::range_error);
+    EXPECT_EQ(results.next(), 4);
+    EXPECT_EQ(results.next(), 5);
+    EXPECT_FALSE(results.next().has_value());
+    EXPECT_FALSE(results.next().has_value());
+
+    auto range = pool.imap(function, numbers(6));
+    std::vector<int> seen;
+    bool thrown = false;
+    for (bool more = true; more;) {
+        try {
+            more = false;
+            for (int value : range) seen.push_back(value);
+        } catch (const std::range_error&) {
+            thrown = true;
+            more = true;
+        }
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(seen, (std::vector{0, 1, 2, 4, 5}));
+}
+
+TEST_P(Async, ImapOfNothingReturnedGivesMonostate) {
+    Pool pool(options());
+    int count = 0;
+    for (std::monostate& nothing : pool.imap([](int) {}, numbers(10))) {
+        (void)nothing;
+        ++count;
+    }
+    EXPECT_EQ(count, 10);
+}
+
+TEST_P(Async, ImapWaitsEndInTimeAndCanGoOn) {
+    if (!isolated()) return;
+    Pool pool(options());
+    char path[] = "/tmp/rankpool-imap-XXXXXX";
+    const int fd = mkstemp(path);
+    ASSERT_GE(fd, 0);
+    auto results = pool.imap([](const std::string& file) { while (access(file.c_str(), F_OK) == 0) sched_yield(); return 1; }, std::vector<std::string>{path});
+    EXPECT_THROW(results.next(20ms), rankpool::TimeoutError);
+    unlink(path);
+    close(fd);
+    EXPECT_EQ(results.next(), 1);
+    EXPECT_FALSE(results.next().has_value());
+}
+
+TEST_P(Async, DroppingAnImapLeavesThePoolUsable) {
+    Pool pool(options());
+    for (int round = 0; round < 20; ++round) {
+        auto results = pool.imap([](int x) { return x; }, numbers(500));
+        EXPECT_EQ(results.next(), 0);
+    }
+    EXPECT_EQ(pool.map([](int x) { return x; }, numbers(50)), numbers(50));
+}
+
+TEST_P(Async, StatsCountItemsAndErrors) {
+    Pool pool(options(2));
+    (void)pool.map_outcomes([](int x) { if (x == 1) throw 1; return x; }, numbers(10));
+    const auto stats = pool.stats();
+    EXPECT_EQ(stats.items, 10u);
+    EXPECT_EQ(stats.errors, 1u);
+    std::uint64_t run = 0;
+    for (const auto& worker : stats.workers) run += worker.items;
+    EXPECT_EQ(stats.workers.size(), static_cast<std::size_t>(pool.size()));
+    EXPECT_LE(run, 10u);
+}
+
+}  // namespace

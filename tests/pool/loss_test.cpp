@@ -1,0 +1,274 @@
+// Workers that die, hang, or are told to end: what it costs and what it does not.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "pool/backends.hpp"
+
+namespace {
+
+using namespace pool_test;
+using namespace std::chrono_literals;
+using rankpool::Pool;
+
+class Loss : public OnBackend {};
+ON_PROCESSES(Loss);
+
+std::vector<int> numbers(int count) {
+    std::vector<int> all(static_cast<std::size_t>(count));
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+}
+
+int overflow_stack(int depth) {
+    volatile char block[4096];
+    block[0] = static_cast<char>(depth);
+    return depth == INT_MAX ? 0 : overflow_stack(depth + 1) + block[0];
+}
+
+// Ways to die; 0 lives.
+int die(int how) {
+    // No core files, and no reports of a sanitizer, of deaths that are meant.
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    for (const int signal : {SIGSEGV, SIGABRT}) std::signal(signal, SIG_DFL);
+    switch (how) {
+        case 1: raise(SIGKILL); break;
+        case 2: raise(SIGSEGV); break;
+        case 3: std::abort();
+        case 4: _exit(0);
+        case 5: std::exit(3);
+        case 6: return overflow_stack(0);
+        default: break;
+    }
+    return how;
+}
+
+TEST_P(Loss, OfAWorkerCostsItsItemAndNothingElse) {
+    Pool pool(options());
+    const int expected_signal[] = {0, SIGKILL, SIGSEGV, SIGABRT, 0, 0, SIGSEGV};
+    const int expected_code[] = {0, 0, 0, 0, 0, 3, 0};
+    for (int how = 1; how <= 6; ++how) {
+        auto outcomes = pool.map_outcomes([how](int x) { return x == 37 ? die(how) : x; }, numbers(200));
+        for (int i = 0; i < 200; ++i) {
+            auto& outcome = outcomes[static_cast<std::size_t>(i)];
+            ASSERT_EQ(outcome.has_value(), i != 37) << "way " << how << ", item " << i;
+            if (outcome.has_value()) {
+                EXPECT_EQ(outcome.value(), i);
+                continue;
+            }
+            try {
+                outcome.value();
+            } catch (const rankpool::WorkerLost& lost) {
+                EXPECT_EQ(lost.signal(), expected_signal[how]) << how;
+                EXPECT_EQ(lost.exit_code(), expected_code[how]) << how;
+                EXPECT_EQ(lost.item(), 37u);
+                EXPECT_GT(lost.worker().pid, 0);
+                EXPECT_FALSE(lost.worker().host.empty());
+            }
+        }
+    }
+    EXPECT_EQ(pool.size(), 3);
+    EXPECT_EQ(pool.map([](int x) { return x; }, numbers(100)), numbers(100));
+}
+
+TEST_P(Loss, OfManyWorkersAtOnce) {
+    Pool pool(options());
+    auto outcomes = pool.map_outcomes([](int x) { return x % 5 == 2 ? die(1) : x; }, numbers(60));
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(outcomes[static_cast<std::size_t>(i)].has_value(), i % 5 != 2) << i;
+}
+
+TEST_P(Loss, InABlockOfTrivialItemsFindsTheCulprit) {
+    Pool pool(options());
+    auto outcomes = pool.map_outcomes([](int x) {
+        if (x == 77'777) raise(SIGKILL);
+        return x;
+    }, numbers(200'000));
+    for (int i = 0; i < 200'000; ++i) ASSERT_EQ(outcomes[static_cast<std::size_t>(i)].has_value(), i != 77'777) << i;
+}
+
+TEST_P(Loss, OfIdleWorkersIsMendedSilently) {
+    Pool pool(options());
+    for (int round = 0; round < 5; ++round) {
+        for (const auto& worker : pool.workers()) {
+            ASSERT_GT(worker.pid, 0);
+            kill(worker.pid, SIGKILL);
+        }
+        EXPECT_EQ(pool.map([](int x) { return x; }, numbers(300)), numbers(300));
+    }
+}
+
+TEST_P(Loss, RetryRunsTheItemAgain) {
+    char path[] = "/tmp/rankpool-retry-XXXXXX";
+    const int fd = mkstemp(path);
+    ASSERT_GE(fd, 0);
+    struct Remove {
+        const char* path;
+        ~Remove() { unlink(path); }
+    } remove{path};
+    auto chosen = options();
+    chosen.on_loss = rankpool::OnLoss::retry;
+    chosen.max_retries = 2;
+    Pool pool(chosen);
+    // Dies until two marks are in the file.
+    const std::string name(path);
+    const auto results = pool.starmap([](const std::string& file, int x) {
+        if (x != 5) return x;
+        FILE* marks = std::fopen(file.c_str(), "a");
+        const bool enough = std::ftell(marks) >= 2 || (std::fseek(marks, 0, SEEK_END), std::ftell(marks) >= 2);
+        if (!enough) {
+            std::fputc('x', marks);
+            std::fclose(marks);
+            raise(SIGKILL);
+        }
+        std::fclose(marks);
+        return x;
+    }, std::vector<std::pair<std::string, int>>{{name, 4}, {name, 5}, {name, 6}});
+    EXPECT_EQ(results, (std::vector{4, 5, 6}));
+    EXPECT_EQ(lseek(fd, 0, SEEK_END), 2);
+    close(fd);
+    EXPECT_THROW(pool.map([](int x) { return x == 1 ? die(1) : x; }, numbers(4)), rankpool::WorkerLost);
+}
+
+TEST_P(Loss, BreakPoolFailsEverythingUnfinishedAndEverythingAfter) {
+    auto chosen = options();
+    chosen.on_loss = rankpool::OnLoss::break_pool;
+    Pool pool(chosen);
+    try {
+        pool.map([](int x) { return x == 3 ? die(1) : x; }, numbers(10));
+        FAIL();
+    } catch (const rankpool::BrokenProcessPool& error) {
+        EXPECT_NE(std::string(error.what()).find("item 3"), std::string::npos) << error.what();
+    }
+    EXPECT_THROW(pool.map([](int x) { return x; }, numbers(10)), rankpool::BrokenProcessPool);
+}
+
+TEST_P(Loss, TaskTimeoutKillsTheWorkerAndSparesTheOthers) {
+    auto chosen = options();
+    chosen.task_timeout = 200ms;
+    Pool pool(chosen);
+    auto outcomes = pool.map_outcomes([](int x) {
+        if (x == 5)
+            for (;;) pause();
+        return x;
+    }, numbers(20));
+    for (int i = 0; i < 20; ++i) {
+        auto& outcome = outcomes[static_cast<std::size_t>(i)];
+        ASSERT_EQ(outcome.has_value(), i != 5) << i;
+        if (i == 5) {
+            EXPECT_THROW(outcome.value(), rankpool::TaskTimeout);
+        }
+    }
+    auto stopped = pool.map_outcomes([](int x) {
+        if (x == 1) raise(SIGSTOP);
+        return x;
+    }, numbers(4));
+    EXPECT_THROW(stopped[1].value(), rankpool::TaskTimeout);
+    EXPECT_EQ(pool.map([](int x) { return x; }, numbers(50)), numbers(50));
+}
+
+TEST_P(Loss, MaxTasksPerChildReplacesWorkers) {
+    auto chosen = options(2);
+    chosen.max_tasks_per_child = 3;
+    Pool pool(chosen);
+    const auto pids = pool.map([](int) { return getpid(); }, numbers(30), {.chunksize = 1});
+    std::map<pid_t, int> counts;
+    for (const pid_t pid : pids) ++counts[pid];
+    EXPECT_GE(counts.size(), 10u);
+    for (const auto& [pid, count] : counts) EXPECT_LE(count, 3);
+    auto last = pool.map_async([](int x) { return x; }, numbers(30));
+    pool.close();
+    pool.join();
+    EXPECT_EQ(last.get(), numbers(30));
+}
+
+TEST_P(Loss, AnInitializerThatDiesIsNotTriedForEver) {
+    auto chosen = options(2);
+    chosen.initializer = [] { raise(SIGKILL); };
+    EXPECT_THROW({
+        Pool pool(chosen);
+        pool.map([](int x) { return x; }, numbers(10));
+    }, rankpool::BrokenProcessPool);
+}
+
+TEST_P(Loss, TerminateReturnsWhateverTheTasksDo) {
+    Pool pool(options());
+    auto endless = pool.map_async([](int x) {
+        for (;;) pause();
+        return x;
+    }, numbers(10));
+    auto begun = pool.imap([](int x) {
+        for (;;) pause();
+        return x;
+    }, numbers(10));
+    pool.terminate();
+    EXPECT_THROW(endless.get(), rankpool::CancelledError);
+    EXPECT_THROW(begun.next(), rankpool::CancelledError);
+    pool.join();
+}
+
+TEST_P(Loss, HandlesOutliveThePool) {
+    std::optional<rankpool::AsyncResult<std::vector<int>>> done, lost;
+    std::optional<rankpool::ResultRange<int>> range;
+    {
+        Pool pool(options());
+        done = pool.map_async([](int x) { return x; }, numbers(10));
+        done->wait();
+        lost = pool.map_async([](int x) {
+            for (;;) pause();
+            return x;
+        }, numbers(2));
+        range.emplace(pool.imap([](int x) {
+            for (;;) pause();
+            return x;
+        }, numbers(2000)));
+    }
+    EXPECT_EQ(done->get(), numbers(10));
+    EXPECT_THROW(lost->get(), rankpool::CancelledError);
+    EXPECT_THROW(range->next(), rankpool::CancelledError);
+}
+
+TEST_P(Loss, AStormOfDeathsLosesExactlyTheItemsThatRan) {
+    Pool pool(options());
+    std::uint64_t seed = 12345;
+    for (int round = 0; round < 60; ++round) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        const int victim = static_cast<int>(seed >> 40) % 400;
+        auto outcomes = pool.map_outcomes([victim](int x) { return x % 400 == victim ? die(1) : x; }, numbers(400), {.chunksize = static_cast<std::size_t>(round % 5)});
+        for (int i = 0; i < 400; ++i) ASSERT_EQ(outcomes[static_cast<std::size_t>(i)].has_value(), i != victim) << "round " << round << " item " << i;
+    }
+}
+
+TEST_P(Loss, WorkersKilledFromOutsideAtAnyMomentLoseNothingSilently) {
+    Pool pool(options());
+    std::atomic<bool> stop{false};
+    std::thread killer([&] {
+        std::uint64_t seed = 1;
+        while (!stop) {
+            const auto workers = pool.workers();
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            if (const pid_t victim = workers[(seed >> 33) % workers.size()].pid; victim > 0) kill(victim, SIGKILL);
+            std::this_thread::sleep_for(2ms);  // the rate of deaths, no synchronisation
+        }
+    });
+    for (int round = 0; round < 100; ++round) {
+        auto outcomes = pool.map_outcomes([](int x) { return x * 3; }, numbers(500));
+        for (int i = 0; i < 500; ++i) {
+            auto& outcome = outcomes[static_cast<std::size_t>(i)];
+            if (outcome.has_value())
+                EXPECT_EQ(outcome.value(), i * 3);
+            else
+                EXPECT_THROW(outcome.value(), rankpool::WorkerLost);
+        }
+    }
+    stop = true;
+    killer.join();
+}
+
+}  // namespace
