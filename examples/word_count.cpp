@@ -42,8 +42,7 @@ struct FileCounts {
 
 std::string last_error() { return std::error_code(errno, std::generic_category()).message(); }
 
-/// The task: runs in a worker. A file that cannot be read is an ordinary result here. As an exception it would leave
-/// Pool::map in the place of everybody's results.
+/// The task: runs in a worker. A file that cannot be read is an ordinary result here, not an error.
 FileCounts count_words(const std::string& path) try {
     errno = 0;
     std::ifstream file(path, std::ios::binary);
@@ -91,20 +90,20 @@ void add_files_below(const std::filesystem::path& directory, std::vector<std::st
     if (error) say_skipped(directory.string(), error.message());
 }
 
-/// The counts of each file, in the order of `files`. A file whose task ended its worker leaves `files`.
-std::vector<FileCounts> count_with_pool(std::vector<std::string>& files) {
+/// The counts of each file, in the order of `files`. A file whose task ended its worker has its error, as one that cannot
+/// be read has.
+std::vector<FileCounts> count_with_pool(const std::vector<std::string>& files) {
     rankpool::Pool pool;
-    for (;;) {
+    std::vector<FileCounts> results;
+    results.reserve(files.size());
+    for (auto& outcome : pool.map_outcomes(count_words, files)) {
         try {
-            // A pass that lost a file has to be made again without it, so it need not go on.
-            return pool.map(count_words, files, {.on_error = rankpool::OnError::fail_fast});
+            results.push_back(std::move(outcome.value()));
         } catch (const rankpool::WorkerLost& lost) {
-            if (!lost.item()) throw;
-            const auto file = files.begin() + static_cast<std::ptrdiff_t>(*lost.item());
-            say_skipped(*file, lost.what());
-            files.erase(file);
+            results.push_back({{}, lost.what()});
         }
     }
+    return results;
 }
 
 std::vector<FileCounts> count_serially(const std::vector<std::string>& files) {

@@ -13,3 +13,42 @@ endforeach()
 add_executable(foreign_tests foreign/foreign_test.cpp)
 target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
 rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
+
+# ---- examples, in every launch ----
+set(check ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake)
+set(squares "\\[0, 1, 4, 9, 16, 25, 36, 49\\]")
+foreach(launcher IN ITEMS alone LISTS launchers)
+  set(launch "")
+  if(NOT launcher STREQUAL "alone")
+    list(JOIN launch_${launcher} "\\;" launch)
+    set(launch "${launch}\\;4\\;")
+  endif()
+  foreach(example pool_map scatter_map_gather)
+    rankpool_test(example.${example}.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:${example}>" "-DEXPECT=${squares}" -P ${check} LABELS example)
+  endforeach()
+  rankpool_test(example.cpu_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:cpu_count>" "-DEXPECT=[Cc][Pp][Uu]" -P ${check} LABELS example)
+  rankpool_test(example.word_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:word_count>"
+    "-DSAME_AS=$<TARGET_FILE:word_count>\\;--serial" -P ${check} LABELS example)
+  if(NOT RANKPOOL_SANITIZE)
+    rankpool_test(faults.deadly_file.${launcher} COMMAND ${CMAKE_COMMAND} "-DLAUNCH=${launch}" -DWORD_COUNT=$<TARGET_FILE:word_count>
+      -DPRELOAD=$<TARGET_FILE:deadly_file> -DWORK=${CMAKE_CURRENT_BINARY_DIR}/deadly.${launcher} -P ${CMAKE_CURRENT_SOURCE_DIR}/faults/deadly_file.cmake LABELS faults)
+  endif()
+  rankpool_test(plugin.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:plugin_host>\\;$<TARGET_FILE:plugin>"
+    "-DEXPECT=1 8 27 64 60" -P ${check})
+endforeach()
+add_library(deadly_file SHARED faults/deadly_file.cpp)
+target_link_libraries(deadly_file PRIVATE ${CMAKE_DL_LIBS})
+target_compile_features(deadly_file PRIVATE cxx_std_20)
+
+add_library(plugin MODULE plugin/plugin.cpp)
+target_link_libraries(plugin PRIVATE rankpool::rankpool rankpool_flags)
+add_executable(plugin_host plugin/host.cpp)
+target_link_libraries(plugin_host PRIVATE rankpool::rankpool rankpool_flags)
+
+# ---- users' projects ----
+if(NOT RANKPOOL_SANITIZE)
+  foreach(kind find_package add_subdirectory)
+    rankpool_test(consumer.${kind} COMMAND ${CMAKE_COMMAND} -DKIND=${kind} -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consumer.${kind} -DBUILD=${PROJECT_BINARY_DIR}
+      -DSOURCE=${PROJECT_SOURCE_DIR} -DCOMPILER=${CMAKE_CXX_COMPILER} "-DLAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}" -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake TIMEOUT 600)
+  endforeach()
+endif()

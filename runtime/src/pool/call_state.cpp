@@ -130,11 +130,10 @@ void Call::drop(std::unique_lock<std::mutex>& lock) {
     std::vector<std::pair<std::size_t, std::uint64_t>> given;
     for (const auto& batch : batches_) given.emplace_back(batch->site, batch->id);
     lock.unlock();
-    std::vector<std::uint64_t> gone;
-    for (const auto& [site, id] : given)
-        if (core_->sites()[site]->cancel(id)) gone.push_back(id);
+    std::erase_if(given, [&](const auto& each) { return !core_->sites()[each.first]->cancel(each.second); });
     lock.lock();
-    std::erase_if(batches_, [&](const auto& batch) { return std::count(gone.begin(), gone.end(), batch->id) > 0; });
+    // What is left of `given` is gone. An id means something only together with its site.
+    std::erase_if(batches_, [&](const auto& batch) { return std::count(given.begin(), given.end(), std::pair(batch->site, batch->id)) > 0; });
 }
 
 void Call::handle() {

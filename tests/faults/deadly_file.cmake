@@ -1,0 +1,21 @@
+# word_count over some files of which one kills the worker that opens it (PRELOAD sees to that): all others are counted as if
+# it were not there, and the launch ends with 0. LAUNCH is a list, empty for alone.
+set(directory ${WORK})
+file(REMOVE_RECURSE ${directory})
+foreach(number RANGE 1 40)
+  file(WRITE ${directory}/file-${number} "some words of file ${number} and more words\n")
+endforeach()
+execute_process(COMMAND ${WORD_COUNT} --serial ${directory} OUTPUT_VARIABLE wanted RESULT_VARIABLE code)
+file(WRITE ${directory}/file-20-deadly "these are not counted\n")
+execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${PRELOAD} ${LAUNCH} ${WORD_COUNT} ${directory}
+  OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE lost_code)
+file(REMOVE_RECURSE ${directory})
+if(NOT code EQUAL 0 OR NOT lost_code EQUAL 0)
+  message(FATAL_ERROR "exit codes ${code} and ${lost_code}\n${err}")
+endif()
+if(NOT out STREQUAL wanted)
+  message(FATAL_ERROR "with the deadly file:\n${out}\nwithout:\n${wanted}\n${err}")
+endif()
+if(NOT err MATCHES "file-20-deadly: .*SIGKILL")
+  message(FATAL_ERROR "nobody said that the deadly file was lost:\n${err}")
+endif()
