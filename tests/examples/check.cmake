@@ -1,5 +1,7 @@
-# Runs COMMAND (a list) and checks its standard output: it must match the regular expression EXPECT, or be what the command
+# Runs COMMAND (words with | in between) and checks its standard output: it must match the regular expression EXPECT, or be what the command
 # SAME_AS prints. Exit code 0 is expected of both.
+string(REPLACE "|" ";" COMMAND "${COMMAND}")
+string(REPLACE "|" ";" SAME_AS "${SAME_AS}")
 execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE code)
 if(NOT code EQUAL 0)
   message(FATAL_ERROR "${COMMAND}: exit code ${code}\n${out}\n${err}")
@@ -7,7 +9,7 @@ endif()
 if(DEFINED EXPECT AND NOT out MATCHES "${EXPECT}")
   message(FATAL_ERROR "${COMMAND}: the output does not match ${EXPECT}:\n${out}")
 endif()
-if(DEFINED SAME_AS)
+if(NOT SAME_AS STREQUAL "")
   execute_process(COMMAND ${SAME_AS} OUTPUT_VARIABLE wanted ERROR_QUIET RESULT_VARIABLE code)
   if(NOT code EQUAL 0 OR wanted STREQUAL "")
     message(FATAL_ERROR "${SAME_AS}: exit code ${code}")

@@ -1,5 +1,6 @@
 # word_count over some files of which one kills the worker that opens it (PRELOAD sees to that): all others are counted as if
-# it were not there, and the launch ends with 0. LAUNCH is a list, empty for alone.
+# it were not there, and the launch ends with 0. LAUNCH: words with | in between, empty for alone.
+string(REPLACE "|" ";" LAUNCH "${LAUNCH}")
 set(directory ${WORK})
 file(REMOVE_RECURSE ${directory})
 foreach(number RANGE 1 40)

@@ -110,7 +110,8 @@ TEST_P(Async, ACallbackThatThrowsHarmsNothingAndOneThatBlocksIsTold) {
     std::promise<std::string> told;
     std::promise<bool> on_service_thread;
     const auto main_thread = std::this_thread::get_id();
-    pool.apply_async([] { return 1; }).on_result([](int) { throw std::runtime_error("from a callback"); });
+    std::promise<void> thrown;
+    pool.apply_async([] { return 1; }).on_result([](int) { throw std::runtime_error("from a callback"); }).on_result([&](int) { thrown.set_value(); });
     std::promise<void> submitted;
     auto second = pool.apply_async([](int x) { return x; }, 2);
     second.on_result([&](int) {
@@ -127,6 +128,7 @@ TEST_P(Async, ACallbackThatThrowsHarmsNothingAndOneThatBlocksIsTold) {
     const bool refused = told.get_future().get() != "nothing";
     EXPECT_EQ(refused, on_service_thread.get_future().get());
     submitted.get_future().wait();
+    thrown.get_future().wait();
     EXPECT_EQ(pool.apply([] { return 5; }), 5);
     EXPECT_NE(testing::internal::GetCapturedStderr().find("from a callback"), std::string::npos);
 }
