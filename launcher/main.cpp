@@ -4,6 +4,7 @@
 
 #include "front.hpp"
 #include "options.hpp"
+#include "os/standard_streams.hpp"
 
 int main(int argc, char** argv) {
     int exit_code = -1;
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
     const std::string program = rankrun::find_program(options.command.front(), exit_code);
     if (exit_code >= 0) return exit_code;
     try {
+        rankpool::os::occupy_standard_streams();
         return rankrun::run_job(options, program);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "rankrun: %s\n", error.what());
