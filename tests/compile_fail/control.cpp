@@ -32,7 +32,7 @@ void use(rankpool::Pool& pool) {
     const std::vector<std::string> words{"a", "b"};
     const int captured = 3;
     pool.map([](const std::string& word) { return word.size(); }, words);
-    pool.map([captured](const std::string& word) { return std::make_unique<int>(captured + static_cast<int>(word.size())); }, words);
+    pool.map([captured](const std::string& word) { return std::make_unique<int>(captured + word[0]); }, words);
     pool.map([](const Row& row) { return row; }, std::vector<Row>{{"a", 1}});
     pool.map([](Account account) { return account; }, std::vector<Account>(3));
     pool.map(Joins{"x"}, words);

@@ -76,7 +76,8 @@ TEST(ProcessCpuCount, IsTheAffinityMaskCutByTheQuota) {
     const Override environment(nullptr);
     const Affinity affinity;
     int expected = affinity.count();
-    if (const auto quota = rankpool::os::cpu_quota()) expected = std::clamp(static_cast<int>(std::ceil(*quota)), 1, expected);
+    if (const auto quota = rankpool::os::cpu_quota())
+        expected = std::clamp(static_cast<int>(std::ceil(*quota)), 1, expected);
     EXPECT_EQ(process_cpu_count(), expected);
 }
 
@@ -100,7 +101,8 @@ TEST(ProcessCpuCount, TheEnvironmentOverridesTheMask) {
 }
 
 TEST(ProcessCpuCount, RubbishInTheEnvironmentIsRefusedByItsValue) {
-    for (const char* value : {"", "0", "-1", "-0", "rubbish", "4x", "x4", " 4", "4 ", "+4", "1.5", "0x4", "1e3", "99999999999", "max"}) {
+    for (const char* value :
+         {"", "0", "-1", "-0", "rubbish", "4x", "x4", " 4", "4 ", "+4", "1.5", "0x4", "1e3", "99999999999", "max"}) {
         const Override environment(value);
         try {
             const int count = process_cpu_count();

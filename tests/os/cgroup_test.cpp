@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../support/temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 using rankpool::os::cgroup_directories;
 using rankpool::os::CgroupRoots;
@@ -29,7 +29,8 @@ class CgroupTree : public testing::Test {
         mount(root, point, "cgroup", "rw," + controllers);
     }
     void mount(const std::string& root, const std::string& point, const std::string& type, const std::string& options) {
-        mounts_ += "36 25 0:31 " + root + " " + in_tree(point) + " rw,nosuid,nodev shared:9 - " + type + " " + type + " " + options + "\n";
+        mounts_ += "36 25 0:31 " + root + " " + in_tree(point) + " rw,nosuid,nodev shared:9 - " + type + " " + type +
+                   " " + options + "\n";
     }
 
     void file(const std::string& name, const std::string& text) { tree_.write(name, text); }
@@ -37,7 +38,8 @@ class CgroupTree : public testing::Test {
 
     CgroupRoots roots() const {
         return {tree_.write("proc/cgroup", membership_),
-                tree_.write("proc/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n25 22 0:23 / /sys rw - sysfs sysfs rw\n" + mounts_)};
+                tree_.write("proc/mountinfo",
+                            "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n25 22 0:23 / /sys rw - sysfs sysfs rw\n" + mounts_)};
     }
     std::vector<std::string> directories(const std::string& controller) const {
         std::vector<std::string> paths;
@@ -56,7 +58,8 @@ class CgroupTree : public testing::Test {
 TEST_F(CgroupTree, DirectoriesAreTheGroupAndItsAncestorsInnermostFirst) {
     member("0::/user.slice/session.scope/job");
     mount_v2();
-    const std::vector<std::string> expected{in_tree("cgroup/user.slice/session.scope/job") + " v2", in_tree("cgroup/user.slice/session.scope") + " v2",
+    const std::vector<std::string> expected{in_tree("cgroup/user.slice/session.scope/job") + " v2",
+                                            in_tree("cgroup/user.slice/session.scope") + " v2",
                                             in_tree("cgroup/user.slice") + " v2", in_tree("cgroup") + " v2"};
     EXPECT_EQ(directories("cpu"), expected);
     EXPECT_EQ(directories("memory"), expected);
@@ -75,8 +78,12 @@ TEST_F(CgroupTree, OfVersionOneTheHierarchyOfTheControllerIsTaken) {
     mount_v1("cpuset", "cpuset");
     mount_v1("cpu,cpuacct", "cpu,cpuacct");
     mount_v1("memory", "memory");
-    EXPECT_EQ(directories("cpu"), (std::vector<std::string>{in_tree("cpu,cpuacct/jobs/c") + " v1", in_tree("cpu,cpuacct/jobs") + " v1", in_tree("cpu,cpuacct") + " v1"}));
-    EXPECT_EQ(directories("memory"), (std::vector<std::string>{in_tree("memory/jobs/m") + " v1", in_tree("memory/jobs") + " v1", in_tree("memory") + " v1"}));
+    EXPECT_EQ(directories("cpu"),
+              (std::vector<std::string>{in_tree("cpu,cpuacct/jobs/c") + " v1", in_tree("cpu,cpuacct/jobs") + " v1",
+                                        in_tree("cpu,cpuacct") + " v1"}));
+    EXPECT_EQ(directories("memory"),
+              (std::vector<std::string>{in_tree("memory/jobs/m") + " v1", in_tree("memory/jobs") + " v1",
+                                        in_tree("memory") + " v1"}));
 }
 
 TEST_F(CgroupTree, ANamedHierarchyIsNoController) {
@@ -91,8 +98,8 @@ TEST_F(CgroupTree, InAContainerThePathIsTakenFromTheMountedGroup) {
     member("0::/docker/abc");
     mount_v1("cpu", "cpu", "/docker/abc");
     mount_v2("unified", "/docker/abc");
-    EXPECT_EQ(directories("cpu"),
-              (std::vector<std::string>{in_tree("cpu/inner") + " v1", in_tree("cpu") + " v1", in_tree("unified") + " v2"}));
+    EXPECT_EQ(directories("cpu"), (std::vector<std::string>{in_tree("cpu/inner") + " v1", in_tree("cpu") + " v1",
+                                                            in_tree("unified") + " v2"}));
 }
 
 TEST_F(CgroupTree, AGroupWhoseNameOnlyBeginsLikeTheMountedOneIsNotInsideOfIt) {
@@ -201,8 +208,8 @@ TEST_F(CgroupTree, QuotasInsideOfAContainerAreFound) {
 TEST_F(CgroupTree, RubbishIsNoQuota) {
     member("0::/job");
     mount_v2();
-    for (const char* text : {"", "\n", "rubbish", "rubbish 100000", "100000", "100000 rubbish", "0 100000", "-5 100000", "100000 0", "100000 -1",
-                             "inf 100000", "nan 100000", "0x 100000", "max", "\xff\xfe"}) {
+    for (const char* text : {"", "\n", "rubbish", "rubbish 100000", "100000", "100000 rubbish", "0 100000", "-5 100000",
+                             "100000 0", "100000 -1", "inf 100000", "nan 100000", "0x 100000", "max", "\xff\xfe"}) {
         file("cgroup/job/cpu.max", text);
         EXPECT_EQ(cpu_quota(roots()), std::nullopt) << '"' << text << '"';
     }

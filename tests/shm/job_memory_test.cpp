@@ -5,8 +5,8 @@
 
 #include <cstring>
 
-#include "os/memory.hpp"
 #include <rankpool/error.hpp>
+#include "os/memory.hpp"
 
 using rankpool::os::UniqueFd;
 using rankpool::shm::JobMemory;
@@ -58,7 +58,8 @@ TEST(JobMemory, RingsAndLinesDoNotOverlap) {
     for (const int ranks : {1, 2, 8, 64, 200}) {
         const JobMemory memory = JobMemory::create(ranks);
         const int last = ranks - 1;
-        const auto* lines_end = reinterpret_cast<const std::byte*>(&memory.rank_line(last)) + sizeof(rankpool::shm::RankLine);
+        const auto* lines_end =
+            reinterpret_cast<const std::byte*>(&memory.rank_line(last)) + sizeof(rankpool::shm::RankLine);
         EXPECT_LE(lines_end, reinterpret_cast<const std::byte*>(&memory.ring(0, 0)));
         EXPECT_EQ(memory.ring_capacity() & (memory.ring_capacity() - 1), 0u) << "no power of two";
         for (int source = 0; source < ranks; source += 1 + ranks / 7)

@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "spmd/departure.hpp"
 #include <rankpool/error.hpp>
+#include "spmd/departure.hpp"
 
 using namespace std::chrono_literals;
 using rankpool::comm::any;
@@ -61,7 +61,8 @@ Bytes pattern(std::size_t size, int rank, int number) {
 void expect_pattern(const Buffer& arrived, std::size_t size, int rank, int number) {
     ASSERT_EQ(arrived.size(), size);
     const Bytes expected = pattern(size, rank, number);
-    EXPECT_TRUE(size == 0 || std::memcmp(arrived.data(), expected.data(), size) == 0) << "of " << size << " bytes from rank " << rank << " some are wrong";
+    EXPECT_TRUE(size == 0 || std::memcmp(arrived.data(), expected.data(), size) == 0)
+        << "of " << size << " bytes from rank " << rank << " some are wrong";
 }
 
 // Some ranks of a job as threads. What one of them throws fails the test; it leaves then, which ends the others' waits.
@@ -149,7 +150,8 @@ TEST(ShmTransport, MessagesOfEverySizeCrossEachOther) {
 
 TEST(ShmTransport, MessagesOfEverySizeCrossEachOtherInSmallRings) {
     const JobMemory memory = JobMemory::create(128);
-    ASSERT_LT(memory.ring_capacity(), 32u << 10) << "a message below the size of single copy fits into the ring at once";
+    ASSERT_LT(memory.ring_capacity(), 32u << 10)
+        << "a message below the size of single copy fits into the ring at once";
     run_some_ranks(memory, 2, [&](ShmTransport& transport) { exchange_all_sizes(memory, transport); });
 }
 
@@ -246,8 +248,10 @@ TEST_P(ShmJob, LargeMessagesFromAllToAllArrive) {
     run_job(GetParam(), [](ShmTransport& transport) {
         const int size = transport.size(), me = transport.rank();
         constexpr std::size_t bytes = 200'000;
-        for (int step = 0; step < size; ++step) transport.send((me + step) % size, tag, pattern(bytes, me, (me + step) % size));
-        for (int source = 0; source < size; ++source) expect_pattern(transport.receive(source, tag).bytes, bytes, source, me);
+        for (int step = 0; step < size; ++step)
+            transport.send((me + step) % size, tag, pattern(bytes, me, (me + step) % size));
+        for (int source = 0; source < size; ++source)
+            expect_pattern(transport.receive(source, tag).bytes, bytes, source, me);
     });
 }
 
@@ -279,7 +283,9 @@ TEST_P(ShmJob, BcastBringsTheRootsBytesToEveryRank) {
 }
 
 // The part of a rank: of another size for each, none for some.
-std::size_t part_size(int rank, int round) { return rank % 3 == round % 3 ? 0 : static_cast<std::size_t>(rank + 1) * 17'001; }
+std::size_t part_size(int rank, int round) {
+    return rank % 3 == round % 3 ? 0 : static_cast<std::size_t>(rank + 1) * 17'001;
+}
 
 TEST_P(ShmJob, ScatterBringsEachRankItsPart) {
     run_job(GetParam(), [](ShmTransport& transport) {
@@ -287,7 +293,8 @@ TEST_P(ShmJob, ScatterBringsEachRankItsPart) {
             std::vector<Bytes> rows;
             std::vector<std::span<const std::byte>> parts;
             if (transport.rank() == root) {
-                for (int rank = 0; rank < transport.size(); ++rank) rows.push_back(pattern(part_size(rank, root), root, rank));
+                for (int rank = 0; rank < transport.size(); ++rank)
+                    rows.push_back(pattern(part_size(rank, root), root, rank));
                 parts.assign(rows.begin(), rows.end());
             }
             expect_pattern(transport.scatter(parts, root), part_size(transport.rank(), root), root, transport.rank());

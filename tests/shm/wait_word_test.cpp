@@ -62,7 +62,8 @@ TEST(WaitWord, WithoutASignalAWaitEndsAfterItsLimit) {
         const auto begin = std::chrono::steady_clock::now();
         bool changed = true;
         // A wait may return early for no reason, then with true.
-        while (changed && std::chrono::steady_clock::now() - begin < too_long) changed = word.wait(word.ticket(), patience, 5ms);
+        while (changed && std::chrono::steady_clock::now() - begin < too_long)
+            changed = word.wait(word.ticket(), patience, 5ms);
         EXPECT_FALSE(changed);
         EXPECT_GE(std::chrono::steady_clock::now() - begin, 5ms);
     }
@@ -123,8 +124,8 @@ TEST(WaitWord, OneSignalWakesAllSleepers) {
     for (auto& waiter : waiters) waiter.join();
 }
 
-// Two threads in turn, each waiting for a signal on a word of its own. `value` is plain memory that nothing but the words
-// orders: a thread sanitizer sees whether they do.
+// Two threads in turn, each waiting for a signal on a word of its own. `value` is plain memory that nothing but the
+// words orders: a thread sanitizer sees whether they do.
 void play_ping_pong(Patience patience, int rounds) {
     WaitWord to[2];
     long value = 0;

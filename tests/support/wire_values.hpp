@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "allocations.hpp"
 #include <rankpool/wire/archive.hpp>
+#include "allocations.hpp"
 
 namespace wire_values {
 
@@ -41,7 +41,8 @@ T round_trip(const T& value) {
     return decoded<T>(encoded(value));
 }
 
-/// Whether `decode` refuses the bytes: it may throw any exception, but may not ask for much more memory than there are bytes.
+/// Whether `decode` refuses the bytes: it may throw any exception, but may not ask for much more memory than there are
+/// bytes.
 template <class Decode>
 bool refuses(const Bytes& bytes, Decode&& decode) {
     const allocations::Largest largest;
@@ -51,7 +52,8 @@ bool refuses(const Bytes& bytes, Decode&& decode) {
     } catch (const std::exception&) {
         refused = true;
     }
-    EXPECT_LE(largest.bytes(), 64 * 1024 + 64 * bytes.size()) << "memory asked for to decode " << bytes.size() << " bytes";
+    EXPECT_LE(largest.bytes(), 64 * 1024 + 64 * bytes.size())
+        << "memory asked for to decode " << bytes.size() << " bytes";
     return refused;
 }
 

@@ -24,7 +24,7 @@
 #include <variant>
 #include <vector>
 
-#include "../support/wire_values.hpp"
+#include "support/wire_values.hpp"
 
 using namespace std::string_literals;
 using rankpool::SerializationError;
@@ -75,8 +75,19 @@ struct Everything {
 
 Everything everything() {
     const Person ann{"Ann", 31, {"A", ""}}, bob{"Bob", -2, {}};
-    return {true, Colour::green, {{"both", {ann, bob}}, {"", {}}}, ann, bob, {7, "seven", {"x", 0.5}}, {"first", "second"},
-            "/home/ann", std::chrono::milliseconds(1500), {true, false, true}, {{{1, 2}, {}}, {}}, {}, {}};
+    return {true,
+            Colour::green,
+            {{"both", {ann, bob}}, {"", {}}},
+            ann,
+            bob,
+            {7, "seven", {"x", 0.5}},
+            {"first", "second"},
+            "/home/ann",
+            std::chrono::milliseconds(1500),
+            {true, false, true},
+            {{{1, 2}, {}}, {}},
+            {},
+            {}};
 }
 
 class NoDefaultTrivial {
@@ -237,7 +248,8 @@ TEST(Archive, NotDefaultConstructibleTypesArrive) {
 TEST(Archive, MoveOnlyValuesArrive) {
     EXPECT_EQ(*round_trip(std::make_unique<int>(4)), 4);
     EXPECT_EQ(round_trip(std::unique_ptr<std::string>()), nullptr);
-    EXPECT_EQ(**round_trip(std::make_unique<std::unique_ptr<std::string>>(std::make_unique<std::string>("inner"))), "inner");
+    EXPECT_EQ(**round_trip(std::make_unique<std::unique_ptr<std::string>>(std::make_unique<std::string>("inner"))),
+              "inner");
 
     std::vector<std::unique_ptr<std::string>> row;
     row.push_back(std::make_unique<std::string>("a"));
@@ -289,11 +301,14 @@ TEST(ArchiveDamage, LengthsBeyondTheBytesAreRefusedBeforeMemoryIsAskedFor) {
     EXPECT_TRUE(refuses<std::list<int>>(with_word(encoded(std::list<int>{1}), 0, absurd_length)));
     EXPECT_TRUE(refuses<std::forward_list<int>>(with_word(encoded(std::forward_list<int>{1}), 0, absurd_length)));
     EXPECT_TRUE((refuses<std::map<int, int>>(with_word(encoded(std::map<int, int>{{1, 1}}), 0, absurd_length))));
-    EXPECT_TRUE((refuses<std::unordered_map<int, int>>(with_word(encoded(std::unordered_map<int, int>{{1, 1}}), 0, absurd_length))));
+    EXPECT_TRUE((refuses<std::unordered_map<int, int>>(
+        with_word(encoded(std::unordered_map<int, int>{{1, 1}}), 0, absurd_length))));
     EXPECT_TRUE(refuses<std::filesystem::path>(with_word(encoded(std::filesystem::path("a")), 0, absurd_length)));
-    EXPECT_TRUE(refuses<std::vector<NoDefaultTrivial>>(with_word(encoded(std::vector{NoDefaultTrivial(1)}), 0, absurd_length)));
+    EXPECT_TRUE(
+        refuses<std::vector<NoDefaultTrivial>>(with_word(encoded(std::vector{NoDefaultTrivial(1)}), 0, absurd_length)));
     // Overflows when it is multiplied with the size of an element.
-    EXPECT_TRUE(refuses<std::vector<double>>(with_word(encoded(std::vector<double>{1, 2}), 0, (std::uint64_t{1} << 61) + 1)));
+    EXPECT_TRUE(
+        refuses<std::vector<double>>(with_word(encoded(std::vector<double>{1, 2}), 0, (std::uint64_t{1} << 61) + 1)));
     EXPECT_TRUE(refuses<std::vector<double>>(with_word(encoded(std::vector<double>{1, 2}), 0, ~std::uint64_t{0})));
 }
 

@@ -22,8 +22,8 @@
 #include <variant>
 #include <vector>
 
-#include "../support/leaks.hpp"
-#include "../support/wire_values.hpp"
+#include "support/leaks.hpp"
+#include "support/wire_values.hpp"
 
 using rankpool::SerializationError;
 using wire_values::Bytes;
@@ -103,7 +103,8 @@ class HoldsOthers {
         archive& particles& maybe& pair& row;
     }
     friend bool operator==(const HoldsOthers& a, const HoldsOthers& b) {
-        return a.particles == b.particles && a.maybe == b.maybe && a.pair == b.pair && a.row[0] == b.row[0] && a.row[1] == b.row[1];
+        return a.particles == b.particles && a.maybe == b.maybe && a.pair == b.pair && a.row[0] == b.row[0] &&
+               a.row[1] == b.row[1];
     }
 };
 
@@ -295,7 +296,8 @@ using namespace boost_archive_test;
 TEST(BoostArchive, MembersAndContainersOfThemArrive) {
     const Particle particle(1.5, {1, 2, 3}, "electron");
     EXPECT_EQ(round_trip(particle), particle);
-    EXPECT_EQ(round_trip(std::vector<Particle>{particle, {}, particle}), (std::vector<Particle>{particle, {}, particle}));
+    EXPECT_EQ(round_trip(std::vector<Particle>{particle, {}, particle}),
+              (std::vector<Particle>{particle, {}, particle}));
     EXPECT_EQ(round_trip(std::make_pair(particle, 3)), std::make_pair(particle, 3));
     EXPECT_EQ(*round_trip(std::make_unique<Particle>(particle)), particle);
 
@@ -320,7 +322,8 @@ TEST(BoostArchive, AClassGetsItsVersion) {
 
 TEST(BoostArchive, BoostsWrappersArrive) {
     Wrappers value;
-    value.named = "named", value.count = 3, value.words = {"a", "b"}, value.numbers[2] = 2.5, value.raw[3] = 'x', value.maybe = std::string("m");
+    value.named = "named", value.count = 3, value.words = {"a", "b"}, value.numbers[2] = 2.5, value.raw[3] = 'x',
+    value.maybe = std::string("m");
     const Wrappers arrived = round_trip(value);
     EXPECT_EQ(arrived.named, "named");
     EXPECT_EQ(arrived.count, 3);
@@ -350,7 +353,8 @@ TEST(BoostArchive, LoadConstructDataMakesWhatHasNoDefaultConstructor) {
     const Celsius arrived = round_trip(Celsius(21.5, "kitchen"));
     EXPECT_EQ(arrived.degrees(), 21.5);
     EXPECT_EQ(arrived.where, "kitchen");
-    const auto row = round_trip(std::vector<std::shared_ptr<Celsius>>{std::make_shared<Celsius>(1.5, "a"), std::make_shared<Celsius>(2.5, "b")});
+    const auto row = round_trip(std::vector<std::shared_ptr<Celsius>>{std::make_shared<Celsius>(1.5, "a"),
+                                                                      std::make_shared<Celsius>(2.5, "b")});
     EXPECT_EQ(row.at(1)->degrees(), 2.5);
     EXPECT_EQ(round_trip(std::map<int, Celsius>{{1, Celsius(3.5, "c")}}).at(1).degrees(), 3.5);
     expect_damage_is_refused<Celsius>(encoded(Celsius(21.5, "kitchen")));
@@ -372,7 +376,8 @@ TEST(BoostArchive, TwoSharedPointersToOneObjectStayTwoPointersToOneObject) {
     EXPECT_EQ(pair.first, pair.second);
     EXPECT_EQ(pair.first.use_count(), 2);
 
-    const auto row = round_trip(std::vector<std::shared_ptr<Node>>{node, nullptr, std::make_shared<Node>("other"), node});
+    const auto row =
+        round_trip(std::vector<std::shared_ptr<Node>>{node, nullptr, std::make_shared<Node>("other"), node});
     ASSERT_EQ(row.size(), 4u);
     EXPECT_EQ(row[0], row[3]);
     EXPECT_EQ(row[1], nullptr);
@@ -418,7 +423,8 @@ TEST(BoostArchive, ACycleOfSharedPointersArrives) {
 }
 
 TEST(BoostArchive, PolymorphicObjectsArriveThroughPointersToTheirBase) {
-    const std::vector<std::shared_ptr<Abstract>> shapes{std::make_shared<Square>(2, "two"), std::make_shared<Circle>(1)};
+    const std::vector<std::shared_ptr<Abstract>> shapes{std::make_shared<Square>(2, "two"),
+                                                        std::make_shared<Circle>(1)};
     const auto arrived = round_trip(shapes);
     ASSERT_EQ(arrived.size(), 2u);
     EXPECT_NE(dynamic_cast<const Square*>(arrived[0].get()), nullptr);
@@ -517,7 +523,8 @@ TEST(BoostArchiveDamage, PiecesOfTrackedObjectsAreRefused) {
     expect_damaged_archive_is_refused(node);
     expect_damaged_archive_is_refused(std::make_pair(node, node));
     expect_damaged_archive_is_refused(std::shared_ptr<Abstract>(std::make_shared<Square>(2, "two")));
-    expect_damaged_archive_is_refused(std::vector<std::shared_ptr<Abstract>>{std::make_shared<Circle>(2), std::make_shared<Square>(2, "two")});
+    expect_damaged_archive_is_refused(
+        std::vector<std::shared_ptr<Abstract>>{std::make_shared<Circle>(2), std::make_shared<Square>(2, "two")});
 }
 
 TEST(BoostArchiveDamage, PiecesOfACycleAreRefused) {

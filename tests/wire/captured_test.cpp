@@ -59,7 +59,8 @@ F round_trip(const F& function) {
 
 std::string hexadecimal(const void* address) {
     char text[32];
-    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(address)));
+    std::snprintf(text, sizeof text, "0x%llx",
+                  static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(address)));
     return text;
 }
 
@@ -142,7 +143,8 @@ TEST(CapturedAddresses, TheTextNamesTheFunctionAndWhereItPoints) {
         FAIL() << "an address was let through";
     } catch (const std::invalid_argument& error) {
         const std::string text = error.what();
-        EXPECT_NE(text.find("CapturedAddresses_TheTextNamesTheFunctionAndWhereItPoints_Test"), std::string::npos) << text;
+        EXPECT_NE(text.find("CapturedAddresses_TheTextNamesTheFunctionAndWhereItPoints_Test"), std::string::npos)
+            << text;
         EXPECT_NE(text.find("stack"), std::string::npos) << text;
     }
 }
@@ -166,17 +168,20 @@ TEST(CapturedValues, NumbersAndSmallStructsArrive) {
     const double pi = 3.25;
     const long big = -1;
     const bool flag = true;
-    const auto arrived = round_trip([=](int x) { return range.low + range.high * range.step + pi + static_cast<double>(big) + x + flag + range.name[0]; });
+    const auto arrived = round_trip([=](int x) {
+        return range.low + range.high * range.step + pi + static_cast<double>(big) + x + flag + range.name[0];
+    });
     EXPECT_EQ(arrived(2), range.low + range.high * range.step + pi - 1 + 2 + 1 + 'r');
 }
 
 TEST(CapturedValues, WordsThatAreNoAddressesAreAccepted) {
-    for (const std::uint64_t word : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{4096}, std::uint64_t{65535}, std::uint64_t{1} << 47,
-                                     std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+    for (const std::uint64_t word : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{4096}, std::uint64_t{65535},
+                                     std::uint64_t{1} << 47, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
         const auto arrived = round_trip([word] { return word; });
         EXPECT_EQ(arrived(), word);
     }
-    for (const double number : {0.0, 1.0, -1.0, 1e300, 1e-300}) EXPECT_EQ(round_trip([number] { return number; })(), number);
+    for (const double number : {0.0, 1.0, -1.0, 1e300, 1e-300})
+        EXPECT_EQ(round_trip([number] { return number; })(), number);
 }
 
 TEST(CapturedValues, WordsThatAreNotAlignedAreNotLookedAt) {

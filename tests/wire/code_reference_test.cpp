@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "wire/modules.hpp"
 #include <rankpool/error.hpp>
+#include "wire/modules.hpp"
 
 using rankpool::wire::code_reference;
 using rankpool::wire::CodeReference;
@@ -46,7 +46,8 @@ std::string text_of_refusal(const CodeReference& reference, std::size_t bytes = 
 }
 
 TEST(CodeReference, AnAddressInTheProgramIsFoundAgain) {
-    for (const void* address : {address_of_function(), static_cast<const void*>(constant), static_cast<const void*>(&variable)}) {
+    for (const void* address :
+         {address_of_function(), static_cast<const void*>(constant), static_cast<const void*>(&variable)}) {
         const CodeReference reference = code_reference(address);
         EXPECT_EQ(resolve(reference, 1), address);
         EXPECT_EQ(reference.module_path.substr(0, 1), "/") << reference.module_path;
@@ -67,8 +68,8 @@ TEST(CodeReference, TheOffsetCountsFromWhereTheModuleWasLoaded) {
     EXPECT_EQ(in_program.offset, code_reference(constant).offset + sizeof constant[0]);
     Dl_info info;
     ASSERT_NE(dladdr(address_in_library(), &info), 0);
-    EXPECT_EQ(code_reference(address_in_library()).offset,
-              reinterpret_cast<std::uintptr_t>(address_in_library()) - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+    EXPECT_EQ(code_reference(address_in_library()).offset, reinterpret_cast<std::uintptr_t>(address_in_library()) -
+                                                               reinterpret_cast<std::uintptr_t>(info.dli_fbase));
 }
 
 TEST(CodeReference, AnAddressInNoModuleIsRefused) {
@@ -82,7 +83,8 @@ TEST(CodeReference, AnAddressInNoModuleIsRefused) {
 TEST(CodeReference, AnOffsetOutsideOfTheModuleIsRefused) {
     for (const void* address : {address_of_function(), address_in_library()}) {
         CodeReference reference = code_reference(address);
-        for (const std::uint64_t offset : {std::uint64_t{1} << 32, std::uint64_t{1} << 47, ~std::uint64_t{0}, ~std::uint64_t{0} - reference.offset}) {
+        for (const std::uint64_t offset : {std::uint64_t{1} << 32, std::uint64_t{1} << 47, ~std::uint64_t{0},
+                                           ~std::uint64_t{0} - reference.offset}) {
             reference.offset = offset;
             const std::string text = text_of_refusal(reference);
             EXPECT_NE(text.find("outside"), std::string::npos) << text;
@@ -147,7 +149,8 @@ TEST(Modules, TheProgramIsFirst) {
 }
 
 TEST(Modules, AFileMappedAtAnAddressIsNamed) {
-    EXPECT_NE(rankpool::wire::mapped_file(reinterpret_cast<std::uintptr_t>(address_in_library())).find("libstdc++"), std::string::npos);
+    EXPECT_NE(rankpool::wire::mapped_file(reinterpret_cast<std::uintptr_t>(address_in_library())).find("libstdc++"),
+              std::string::npos);
     const auto heap = std::make_unique<int>(0);
     EXPECT_EQ(rankpool::wire::mapped_file(reinterpret_cast<std::uintptr_t>(heap.get())), "");
 }

@@ -25,7 +25,7 @@
 #include <variant>
 #include <vector>
 
-#include "../support/wire_values.hpp"
+#include "support/wire_values.hpp"
 
 using rankpool::remote_info;
 using rankpool::RemoteError;
@@ -44,7 +44,8 @@ struct NotStandard {
 
 enum class Reason { unknown, known };
 
-// Registered: a class that is no exception, a trivially copyable one, one with members and what(), and a base with a derived.
+// Registered: a class that is no exception, a trivially copyable one, one with members and what(), and a base with a
+// derived.
 struct Code {
     int value = 0;
 };
@@ -52,7 +53,8 @@ struct Code {
 class Singular : public std::runtime_error {
   public:
     Singular() : std::runtime_error("a matrix is singular") {}
-    Singular(int where, std::string of) : std::runtime_error("row " + std::to_string(where) + " is singular"), row(where), name(std::move(of)) {}
+    Singular(int where, std::string of)
+        : std::runtime_error("row " + std::to_string(where) + " is singular"), row(where), name(std::move(of)) {}
     int row = 0;
     std::string name;
     template <class Archive>
@@ -119,7 +121,9 @@ Bytes encoded(const std::exception_ptr& error) {
     return {bytes.begin(), bytes.end()};
 }
 
-std::exception_ptr arrive(const std::exception_ptr& error) { return rankpool::wire::decode_exception(encoded(error), origin); }
+std::exception_ptr arrive(const std::exception_ptr& error) {
+    return rankpool::wire::decode_exception(encoded(error), origin);
+}
 
 // Runs a task that throws, and what it threw through bytes.
 template <class Task>
@@ -141,7 +145,8 @@ void expect_caught_as(const std::exception_ptr& error, Check&& check) {
     } catch (const E& caught) {
         check(caught);
     } catch (...) {
-        ADD_FAILURE() << "arrived as " << (error.__cxa_exception_type() != nullptr ? error.__cxa_exception_type()->name() : "nothing");
+        ADD_FAILURE() << "arrived as "
+                      << (error.__cxa_exception_type() != nullptr ? error.__cxa_exception_type()->name() : "nothing");
     }
 }
 
@@ -174,7 +179,8 @@ void expect_itself(const E& error, const std::string& type_name) {
 // ---- standard exceptions ----
 
 TEST(StandardExceptions, ThoseOfTheLanguageArrive) {
-    expect_itself<std::exception, std::bad_alloc, std::logic_error, std::runtime_error>(std::exception(), "std::exception");
+    expect_itself<std::exception, std::bad_alloc, std::logic_error, std::runtime_error>(std::exception(),
+                                                                                        "std::exception");
     expect_itself<std::bad_alloc, std::bad_array_new_length>(std::bad_alloc(), "std::bad_alloc");
     expect_itself(std::bad_array_new_length(), "std::bad_array_new_length");
     expect_itself<std::bad_cast, std::bad_any_cast>(std::bad_cast(), "std::bad_cast");
@@ -200,24 +206,30 @@ TEST(StandardExceptions, LogicErrorAndItsFourArrive) {
 }
 
 TEST(StandardExceptions, RuntimeErrorAndItsThreeArrive) {
-    expect_itself<std::runtime_error, std::range_error, std::overflow_error, std::underflow_error, std::system_error, std::regex_error,
-                  rankpool::Error>(std::runtime_error("a"), "std::runtime_error");
+    expect_itself<std::runtime_error, std::range_error, std::overflow_error, std::underflow_error, std::system_error,
+                  std::regex_error, rankpool::Error>(std::runtime_error("a"), "std::runtime_error");
     expect_itself(std::range_error("b"), "std::range_error");
     expect_itself(std::overflow_error("c"), "std::overflow_error");
     expect_itself(std::underflow_error("d"), "std::underflow_error");
 }
 
 TEST(StandardExceptions, TheyArriveAsTheLibraryThrowsThem) {
-    expect_caught_as<std::out_of_range>(thrown_by([] { (void)std::vector<int>().at(5); }),
-                                        [](const auto& error) { EXPECT_NE(std::string(error.what()).find("5"), std::string::npos); });
-    expect_caught_as<std::bad_variant_access>(thrown_by([] { (void)std::get<0>(std::variant<int, double>(1.5)); }), [](const auto& error) {
-        EXPECT_NE(std::string(error.what()), std::bad_variant_access().what()) << "the text of the one that was thrown";
+    expect_caught_as<std::out_of_range>(thrown_by([] { (void)std::vector<int>().at(5); }), [](const auto& error) {
+        EXPECT_NE(std::string(error.what()).find("5"), std::string::npos);
     });
-    expect_caught_as<std::bad_optional_access>(thrown_by([] { (void)std::optional<int>().value(); }), [](const auto&) {});
+    expect_caught_as<std::bad_variant_access>(thrown_by([] { (void)std::get<0>(std::variant<int, double>(1.5)); }),
+                                              [](const auto& error) {
+                                                  EXPECT_NE(std::string(error.what()), std::bad_variant_access().what())
+                                                      << "the text of the one that was thrown";
+                                              });
+    expect_caught_as<std::bad_optional_access>(thrown_by([] { (void)std::optional<int>().value(); }),
+                                               [](const auto&) {});
     expect_caught_as<std::bad_any_cast>(thrown_by([] { (void)std::any_cast<int>(std::any(1.5)); }), [](const auto&) {});
     expect_caught_as<std::bad_function_call>(thrown_by([] { std::function<void()>()(); }), [](const auto&) {});
-    expect_caught_as<std::bad_weak_ptr>(thrown_by([] { (void)std::shared_ptr<int>(std::weak_ptr<int>()); }), [](const auto&) {});
-    expect_caught_as<std::invalid_argument>(thrown_by([] { (void)std::stoi("x"); }), [](const auto& error) { EXPECT_STREQ(error.what(), "stoi"); });
+    expect_caught_as<std::bad_weak_ptr>(thrown_by([] { (void)std::shared_ptr<int>(std::weak_ptr<int>()); }),
+                                        [](const auto&) {});
+    expect_caught_as<std::invalid_argument>(thrown_by([] { (void)std::stoi("x"); }),
+                                            [](const auto& error) { EXPECT_STREQ(error.what(), "stoi"); });
 }
 
 TEST(StandardExceptions, TextsOfAnyLengthArrive) {
@@ -227,16 +239,17 @@ TEST(StandardExceptions, TextsOfAnyLengthArrive) {
 }
 
 TEST(StandardExceptions, CodesOfFutureAndRegexErrorsArrive) {
-    expect_caught_as<std::future_error>(thrown_by([] {
-                                            std::promise<int> promise;
-                                            (void)promise.get_future();
-                                            (void)promise.get_future();
-                                        }),
-                                        [](const std::future_error& error) {
-                                            EXPECT_EQ(error.code(), std::future_errc::future_already_retrieved);
-                                            EXPECT_STREQ(error.what(), std::future_error(std::future_errc::future_already_retrieved).what());
-                                            expect_origin(remote_info(error), "std::future_error");
-                                        });
+    expect_caught_as<std::future_error>(
+        thrown_by([] {
+            std::promise<int> promise;
+            (void)promise.get_future();
+            (void)promise.get_future();
+        }),
+        [](const std::future_error& error) {
+            EXPECT_EQ(error.code(), std::future_errc::future_already_retrieved);
+            EXPECT_STREQ(error.what(), std::future_error(std::future_errc::future_already_retrieved).what());
+            expect_origin(remote_info(error), "std::future_error");
+        });
     expect_caught_as<std::regex_error>(thrown_by([] { std::regex("("); }), [](const std::regex_error& error) {
         EXPECT_EQ(error.code(), std::regex_constants::error_paren);
         expect_origin(remote_info(error), "std::regex_error");
@@ -249,12 +262,14 @@ TEST(StandardExceptions, CodesOfFutureAndRegexErrorsArrive) {
 TEST(ErrorCodes, ValueAndCategoryOfASystemErrorArrive) {
     const auto expect_code = [](const std::error_code& code) {
         const std::system_error error(code, "opening");
-        expect_itself<std::system_error, std::ios_base::failure, std::filesystem::filesystem_error>(error, "std::system_error");
-        expect_caught_as<std::system_error>(arrive(std::make_exception_ptr(error)), [&](const std::system_error& caught) {
-            EXPECT_EQ(caught.code(), code);
-            EXPECT_EQ(&caught.code().category(), &code.category());
-            EXPECT_EQ(caught.code().message(), code.message());
-        });
+        expect_itself<std::system_error, std::ios_base::failure, std::filesystem::filesystem_error>(
+            error, "std::system_error");
+        expect_caught_as<std::system_error>(arrive(std::make_exception_ptr(error)),
+                                            [&](const std::system_error& caught) {
+                                                EXPECT_EQ(caught.code(), code);
+                                                EXPECT_EQ(&caught.code().category(), &code.category());
+                                                EXPECT_EQ(caught.code().message(), code.message());
+                                            });
     };
     expect_code(std::make_error_code(std::errc::no_such_file_or_directory));
     expect_code(std::error_code(ENOSPC, std::system_category()));
@@ -276,47 +291,57 @@ TEST(ErrorCodes, ACategoryWhoseObjectOthersCannotReachKeepsNameAndWords) {
 }
 
 TEST(ErrorCodes, ConditionsStillCompare) {
-    expect_caught_as<std::system_error>(arrive(std::make_exception_ptr(std::system_error(ENOENT, std::system_category()))),
-                                        [](const std::system_error& error) { EXPECT_EQ(error.code(), std::errc::no_such_file_or_directory); });
+    expect_caught_as<std::system_error>(
+        arrive(std::make_exception_ptr(std::system_error(ENOENT, std::system_category()))),
+        [](const std::system_error& error) { EXPECT_EQ(error.code(), std::errc::no_such_file_or_directory); });
 }
 
 TEST(ErrorCodes, StreamFailuresArrive) {
-    expect_itself<std::ios_base::failure>(std::ios_base::failure("reading", std::make_error_code(std::io_errc::stream)), "std::ios_base::failure");
-    expect_caught_as<std::ios_base::failure>(thrown_by([] {
-                                                 std::ifstream in;
-                                                 in.exceptions(std::ios::failbit);
-                                                 in.open("/nowhere/at/all");
-                                             }),
-                                             [](const std::ios_base::failure& error) { EXPECT_EQ(error.code(), std::io_errc::stream); });
+    expect_itself<std::ios_base::failure>(std::ios_base::failure("reading", std::make_error_code(std::io_errc::stream)),
+                                          "std::ios_base::failure");
+    expect_caught_as<std::ios_base::failure>(
+        thrown_by([] {
+            std::ifstream in;
+            in.exceptions(std::ios::failbit);
+            in.open("/nowhere/at/all");
+        }),
+        [](const std::ios_base::failure& error) {
+            EXPECT_EQ(error.code(), std::io_errc::stream);
+            expect_origin(remote_info(error), "std::ios_base::failure");
+        });
 }
 
 TEST(ErrorCodes, BothPathsOfAFilesystemErrorArrive) {
-    const std::filesystem::filesystem_error error("renaming", "/from here", "/to/there", std::make_error_code(std::errc::permission_denied));
+    const std::filesystem::filesystem_error error("renaming", "/from here", "/to/there",
+                                                  std::make_error_code(std::errc::permission_denied));
     expect_itself(error, "std::filesystem::filesystem_error");
     expect_caught_as<std::filesystem::filesystem_error>(arrive(std::make_exception_ptr(error)), [](const auto& caught) {
         EXPECT_EQ(caught.path1(), "/from here");
         EXPECT_EQ(caught.path2(), "/to/there");
         EXPECT_EQ(caught.code(), std::errc::permission_denied);
     });
-    expect_caught_as<std::filesystem::filesystem_error>(thrown_by([] { (void)std::filesystem::file_size("/nowhere/at/all"); }), [](const auto& caught) {
-        EXPECT_EQ(caught.path1(), "/nowhere/at/all");
-        EXPECT_TRUE(caught.path2().empty());
-        EXPECT_EQ(caught.code(), std::errc::no_such_file_or_directory);
-    });
+    expect_caught_as<std::filesystem::filesystem_error>(
+        thrown_by([] { (void)std::filesystem::file_size("/nowhere/at/all"); }), [](const auto& caught) {
+            EXPECT_EQ(caught.path1(), "/nowhere/at/all");
+            EXPECT_TRUE(caught.path2().empty());
+            EXPECT_EQ(caught.code(), std::errc::no_such_file_or_directory);
+        });
 }
 
 // ---- derived and foreign types ----
 
 TEST(ForeignExceptions, ADerivedTypeArrivesAsItsBaseWithItsOwnName) {
-    expect_caught_as<std::out_of_range>(arrive(std::make_exception_ptr(OwnOutOfRange("item 4"))), [](const std::out_of_range& error) {
-        EXPECT_STREQ(error.what(), "item 4");
-        EXPECT_EQ(dynamic_cast<const OwnOutOfRange*>(&error), nullptr);
-        expect_origin(remote_info(error), "exceptions_test::OwnOutOfRange");
-    });
+    expect_caught_as<std::out_of_range>(arrive(std::make_exception_ptr(OwnOutOfRange("item 4"))),
+                                        [](const std::out_of_range& error) {
+                                            EXPECT_STREQ(error.what(), "item 4");
+                                            EXPECT_EQ(dynamic_cast<const OwnOutOfRange*>(&error), nullptr);
+                                            expect_origin(remote_info(error), "exceptions_test::OwnOutOfRange");
+                                        });
 }
 
 TEST(ForeignExceptions, WhatIsNoStandardExceptionArrivesAsRemoteError) {
-    const auto expect_remote = [](const std::exception_ptr& arrived, const std::string& type_name, const std::string& text) {
+    const auto expect_remote = [](const std::exception_ptr& arrived, const std::string& type_name,
+                                  const std::string& text) {
         SCOPED_TRACE(type_name);
         expect_caught_as<RemoteError>(arrived, [&](const RemoteError& error) {
             EXPECT_EQ(error.type_name(), type_name);
@@ -392,9 +417,8 @@ TEST(NestedExceptions, AForeignOneInsideArrivesAsRemoteError) {
             std::throw_with_nested(std::logic_error("outer"));
         }
     });
-    expect_caught_as<std::logic_error>(arrived, [](const std::logic_error& outer) {
-        EXPECT_THROW(std::rethrow_if_nested(outer), RemoteError);
-    });
+    expect_caught_as<std::logic_error>(
+        arrived, [](const std::logic_error& outer) { EXPECT_THROW(std::rethrow_if_nested(outer), RemoteError); });
 }
 
 TEST(NestedExceptions, AroundARegisteredTypeTheyArrive) {
@@ -479,22 +503,25 @@ TEST(RegisteredExceptions, RegisteringTwiceIsOnce) {
 }
 
 TEST(RegisteredExceptions, OneThatIsNotRegisteredArrivesAsItsStandardBase) {
-    expect_caught_as<std::domain_error>(arrive(std::make_exception_ptr(NotRegistered(4))), [](const std::domain_error& error) {
-        EXPECT_STREQ(error.what(), "value 4");
-        expect_origin(remote_info(error), "exceptions_test::NotRegistered");
-    });
+    expect_caught_as<std::domain_error>(arrive(std::make_exception_ptr(NotRegistered(4))),
+                                        [](const std::domain_error& error) {
+                                            EXPECT_STREQ(error.what(), "value 4");
+                                            expect_origin(remote_info(error), "exceptions_test::NotRegistered");
+                                        });
 }
 
 TEST(RegisteredExceptions, OneThatCannotBeWrittenArrivesAsItsStandardBase) {
     rankpool::register_exception<CannotBeWritten>();
-    expect_caught_as<std::range_error>(arrive(std::make_exception_ptr(CannotBeWritten())),
-                                       [](const std::range_error& error) { EXPECT_STREQ(error.what(), "cannot be written"); });
+    expect_caught_as<std::range_error>(
+        arrive(std::make_exception_ptr(CannotBeWritten())),
+        [](const std::range_error& error) { EXPECT_STREQ(error.what(), "cannot be written"); });
 }
 
 // ---- the library's own ----
 
 TEST(OwnErrors, AllArriveAsThemselves) {
-    expect_itself<rankpool::Error, rankpool::TimeoutError, RemoteError, rankpool::WorkerLost>(rankpool::Error("a"), "rankpool::Error");
+    expect_itself<rankpool::Error, rankpool::TimeoutError, RemoteError, rankpool::WorkerLost>(rankpool::Error("a"),
+                                                                                              "rankpool::Error");
     expect_itself(rankpool::TimeoutError("b"), "rankpool::TimeoutError");
     expect_itself(rankpool::CancelledError("c"), "rankpool::CancelledError");
     expect_itself(rankpool::PoolClosed("d"), "rankpool::PoolClosed");
@@ -512,18 +539,20 @@ TEST(OwnErrors, AllArriveAsThemselves) {
 TEST(OwnErrors, AllThatAWorkerLostKnowsArrives) {
     const rankpool::WorkerLost error("worker 1 was lost", SIGKILL, 9, 12, {1, 4, 99, "node7", 5});
     expect_itself(error, "rankpool::WorkerLost");
-    expect_caught_as<rankpool::WorkerLost>(arrive(std::make_exception_ptr(error)), [](const rankpool::WorkerLost& caught) {
-        EXPECT_EQ(caught.signal(), SIGKILL);
-        EXPECT_EQ(caught.exit_code(), 9);
-        EXPECT_EQ(caught.item(), std::optional<std::size_t>(12));
-        EXPECT_EQ(caught.worker().index, 1);
-        EXPECT_EQ(caught.worker().size, 4);
-        EXPECT_EQ(caught.worker().pid, 99);
-        EXPECT_EQ(caught.worker().host, "node7");
-        EXPECT_EQ(caught.worker().rank, 5);
-    });
-    expect_caught_as<rankpool::WorkerLost>(arrive(std::make_exception_ptr(rankpool::WorkerLost("w", 0, 3, std::nullopt, {}))),
-                                           [](const rankpool::WorkerLost& caught) { EXPECT_FALSE(caught.item().has_value()); });
+    expect_caught_as<rankpool::WorkerLost>(arrive(std::make_exception_ptr(error)),
+                                           [](const rankpool::WorkerLost& caught) {
+                                               EXPECT_EQ(caught.signal(), SIGKILL);
+                                               EXPECT_EQ(caught.exit_code(), 9);
+                                               EXPECT_EQ(caught.item(), std::optional<std::size_t>(12));
+                                               EXPECT_EQ(caught.worker().index, 1);
+                                               EXPECT_EQ(caught.worker().size, 4);
+                                               EXPECT_EQ(caught.worker().pid, 99);
+                                               EXPECT_EQ(caught.worker().host, "node7");
+                                               EXPECT_EQ(caught.worker().rank, 5);
+                                           });
+    expect_caught_as<rankpool::WorkerLost>(
+        arrive(std::make_exception_ptr(rankpool::WorkerLost("w", 0, 3, std::nullopt, {}))),
+        [](const rankpool::WorkerLost& caught) { EXPECT_FALSE(caught.item().has_value()); });
 }
 
 TEST(OwnErrors, ARemoteErrorKeepsTheTypeThatWasThrown) {
@@ -566,7 +595,8 @@ TEST(RemoteInfo, NamesTheFirstTypeAfterASecondJourney) {
 }
 
 TEST(RemoteInfo, OfAnErrorWithoutAnItemHasNone) {
-    const auto arrived = rankpool::wire::decode_exception(encoded(std::make_exception_ptr(std::runtime_error("a"))), {});
+    const auto arrived =
+        rankpool::wire::decode_exception(encoded(std::make_exception_ptr(std::runtime_error("a"))), {});
     const auto info = remote_info(arrived);
     ASSERT_TRUE(info.has_value());
     EXPECT_FALSE(info->item.has_value());
@@ -579,7 +609,8 @@ TEST(ExceptionDamage, PiecesAndChangedBytesAreSomeException) {
     std::vector<std::exception_ptr> errors{
         std::make_exception_ptr(std::runtime_error("text")),
         std::make_exception_ptr(std::system_error(std::error_code(5, own_category()), "own")),
-        std::make_exception_ptr(std::filesystem::filesystem_error("f", "a", "b", std::make_error_code(std::errc::timed_out))),
+        std::make_exception_ptr(
+            std::filesystem::filesystem_error("f", "a", "b", std::make_error_code(std::errc::timed_out))),
         std::make_exception_ptr(std::regex_error(std::regex_constants::error_brack)),
         std::make_exception_ptr(rankpool::WorkerLost("w", 9, 0, 3, {1, 2, 3, "h", 4})),
         std::make_exception_ptr(RemoteError("r", "t")),
@@ -593,13 +624,15 @@ TEST(ExceptionDamage, PiecesAndChangedBytesAreSomeException) {
     }
     const auto decodes_to_something = [](const Bytes& bytes) {
         std::exception_ptr arrived;
-        const bool threw = wire_values::refuses(bytes, [&](const Bytes& damaged) { arrived = rankpool::wire::decode_exception(damaged, origin); });
+        const bool threw = wire_values::refuses(
+            bytes, [&](const Bytes& damaged) { arrived = rankpool::wire::decode_exception(damaged, origin); });
         return threw || arrived != nullptr;
     };
     for (const std::exception_ptr& error : errors) {
         const Bytes bytes = encoded(error);
         for (std::size_t length = 0; length < bytes.size(); ++length)
-            EXPECT_TRUE(decodes_to_something(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)))) << length;
+            EXPECT_TRUE(decodes_to_something(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length))))
+                << length;
         for (std::size_t i = 0; i < bytes.size(); ++i) {
             Bytes changed = bytes;
             changed[i] ^= std::byte{0xff};
@@ -611,10 +644,11 @@ TEST(ExceptionDamage, PiecesAndChangedBytesAreSomeException) {
 TEST(ExceptionDamage, TheErrorSaysThatItArrivedDamaged) {
     Bytes bytes = encoded(std::make_exception_ptr(std::runtime_error("text")));
     bytes.resize(bytes.size() / 2);
-    expect_caught_as<rankpool::SerializationError>(rankpool::wire::decode_exception(bytes, origin), [](const rankpool::SerializationError& error) {
-        EXPECT_NE(std::string(error.what()).find("damaged"), std::string::npos) << error.what();
-        EXPECT_NE(remote_info(error), nullptr);
-    });
+    expect_caught_as<rankpool::SerializationError>(
+        rankpool::wire::decode_exception(bytes, origin), [](const rankpool::SerializationError& error) {
+            EXPECT_NE(std::string(error.what()).find("damaged"), std::string::npos) << error.what();
+            EXPECT_NE(remote_info(error), nullptr);
+        });
 }
 
 }  // namespace

@@ -31,12 +31,14 @@
 #include <variant>
 #include <vector>
 
-#include "../support/wire_values.hpp"
+#include "support/wire_values.hpp"
 
 using rankpool::Transferable;
 using rankpool::wire::field_count;
 using rankpool::wire::is_bytes;
 using wire_values::round_trip;
+
+// clang-format off: the types of this file take a line each
 
 namespace {
 
@@ -204,7 +206,8 @@ static_assert(Transferable<std::set<int>> && Transferable<std::multiset<std::str
 static_assert(Transferable<std::map<std::string, int>> && Transferable<std::multimap<int, std::string>>);
 static_assert(Transferable<std::unordered_set<int>> && Transferable<std::unordered_multiset<int>>);
 static_assert(Transferable<std::unordered_map<std::string, int>> && Transferable<std::unordered_multimap<int, int>>);
-static_assert(Transferable<std::pair<int, std::string>> && Transferable<std::tuple<int, std::string, std::vector<int>>>);
+static_assert(Transferable<std::pair<int, std::string>>);
+static_assert(Transferable<std::tuple<int, std::string, std::vector<int>>>);
 static_assert(Transferable<std::tuple<>>);
 static_assert(Transferable<std::array<std::string, 3>> && Transferable<std::array<std::string, 0>>);
 static_assert(Transferable<std::optional<std::string>> && Transferable<std::variant<int, std::string>>);

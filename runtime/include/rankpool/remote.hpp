@@ -59,7 +59,8 @@ struct ExceptionDescriptor {
     const std::type_info* type = nullptr;
     /// Appends the exception and returns true when it is one of this type, or derived from it.
     bool (*encode)(Buffer& out, const std::exception_ptr& error) = nullptr;
-    std::exception_ptr (*decode)(Reader& in, const std::string& text, RemoteInfo origin) = nullptr;
+    /// `nested`: with the exception that is being handled nested inside.
+    std::exception_ptr (*decode)(Reader& in, const std::string& text, RemoteInfo origin, bool nested) = nullptr;
 };
 
 /// Makes a type known in this process. A second time does nothing.
@@ -97,6 +98,20 @@ class Arrived<E> : public E, public Origin {
 };
 
 template <class E>
+class NestedArrived : public Arrived<E>, public std::nested_exception {
+  public:
+    using Arrived<E>::Arrived;
+};
+
+/// With the origin, and with the exception that is being handled nested inside where that is wanted.
+template <class E>
+std::exception_ptr arrived(E error, const std::string& text, const RemoteInfo& origin, bool nested) {
+    if constexpr (!std::is_base_of_v<std::nested_exception, E>)
+        if (nested) return std::make_exception_ptr(NestedArrived<E>(std::move(error), text, origin));
+    return std::make_exception_ptr(Arrived<E>(std::move(error), text, origin));
+}
+
+template <class E>
 struct TypedException {
     static bool encode(Buffer& out, const std::exception_ptr& error) {
         try {
@@ -108,10 +123,10 @@ struct TypedException {
             return false;
         }
     }
-    static std::exception_ptr decode(Reader& in, const std::string& text, RemoteInfo origin) {
+    static std::exception_ptr decode(Reader& in, const std::string& text, RemoteInfo origin, bool nested) {
         E error = in.read<E>();
         if constexpr (std::is_class_v<E> && !std::is_final_v<E>)
-            return std::make_exception_ptr(Arrived<E>(std::move(error), text, std::move(origin)));
+            return arrived(std::move(error), text, origin, nested);
         else
             return std::make_exception_ptr(std::move(error));  // cannot be derived from: arrives without its origin
     }

@@ -26,7 +26,11 @@ class ByteWriter {
         put<std::uint64_t>(block.size());
         put_bytes(block);
     }
-    void put_bytes(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+    void put_bytes(std::span<const std::byte> bytes) {
+        const std::size_t end = bytes_.size();
+        bytes_.resize(end + bytes.size());
+        if (!bytes.empty()) std::memcpy(bytes_.data() + end, bytes.data(), bytes.size());
+    }
 
     std::vector<std::byte>& bytes() { return bytes_; }
 

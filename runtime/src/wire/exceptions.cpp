@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <string_view>
+#include <utility>
 
 #include "wire/standard_exceptions.hpp"
 #include <rankpool/remote.hpp>
@@ -33,10 +35,17 @@ Registry& registry() {
     return *instance;
 }
 
+// As the program spells it: without the marks of the library's second string, and the names behind its names.
 std::string demangled(const char* name) {
     int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-    return text ? text.get() : name;
+    const std::unique_ptr<char, void (*)(void*)> words(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
+    std::string text = words ? words.get() : name;
+    constexpr std::pair<std::string_view, std::string_view> spellings[] = {
+        {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"}, {"__cxx11::", ""}, {"[abi:cxx11]", ""},
+        {"std::__ios_failure", "std::ios_base::failure"}};
+    for (const auto& [from, to] : spellings)
+        for (std::size_t at; (at = text.find(from)) != std::string::npos;) text.replace(at, from.size(), to);
+    return text;
 }
 
 const std::type_info* thrown_type(const std::exception_ptr& error) { return error ? error.__cxa_exception_type() : nullptr; }
@@ -130,18 +139,21 @@ void encode_exception(Buffer& out, const std::exception_ptr& error, int depth) {
     out.append(body.data(), body.size());
 }
 
-std::exception_ptr decode_registered(Reader& in, const std::string& name, const std::string& text, RemoteInfo origin) {
+std::exception_ptr decode_registered(Reader& in, const std::string& name, const std::string& text, const RemoteInfo& origin, bool nested) {
     for (const ExceptionDescriptor* type : registered_exceptions())
-        if (name == type->type->name()) return type->decode(in, text, std::move(origin));
-    return std::make_exception_ptr(Arrived<RemoteError>(RemoteError(text, origin.type_name), text, origin));
+        if (name == type->type->name()) return type->decode(in, text, origin, nested);
+    return arrived(RemoteError(text, origin.type_name), text, origin, nested);
 }
 
-// The standard gives no other way to set what is nested than to be handling it.
-std::exception_ptr rebuild_around(const std::exception_ptr& nested, const StandardBody& body) {
+// rebuild(true) while `nested` is being handled, which is the only way the standard gives to set what is nested; without
+// one, rebuild(false).
+template <class Rebuild>
+std::exception_ptr rebuild_around(const std::exception_ptr& nested, Rebuild&& rebuild) {
+    if (!nested) return rebuild(false);
     try {
         std::rethrow_exception(nested);
     } catch (...) {
-        return body.rebuild(true);
+        return rebuild(true);
     }
 }
 
@@ -155,15 +167,15 @@ std::exception_ptr decode(std::span<const std::byte> bytes, RemoteInfo origin, i
     if (!inner.empty() && depth < deepest_nesting) nested = decode(inner, origin, depth + 1);
     const auto name = in.read<std::string>();
     switch (static_cast<Form>(form)) {
-        case Form::registered: return decode_registered(in, name, text, std::move(origin));
+        case Form::registered: return rebuild_around(nested, [&](bool inside) { return decode_registered(in, name, text, origin, inside); });
         case Form::standard: {
             const StandardBody body = decode_standard(in, text, origin);
-            return nested ? rebuild_around(nested, body) : body.rebuild(false);
+            return rebuild_around(nested, body.rebuild);
         }
         case Form::other: {
             const std::string words = text.empty() ? "a task threw an exception of type " + origin.type_name
                                                    : "a task threw " + origin.type_name + ": " + text;
-            return std::make_exception_ptr(Arrived<RemoteError>(RemoteError(words, origin.type_name), words, origin));
+            return rebuild_around(nested, [&](bool inside) { return arrived(RemoteError(words, origin.type_name), words, origin, inside); });
         }
     }
     throw SerializationError("damaged data: an exception of unknown form " + std::to_string(form));

@@ -99,18 +99,6 @@ std::error_code decode_code(Reader& in) {
 
 // ---- the table ----
 
-template <class E>
-class NestedArrived : public Arrived<E>, public std::nested_exception {
-  public:
-    using Arrived<E>::Arrived;
-};
-
-template <class E>
-std::exception_ptr arrived(E error, const std::string& text, const RemoteInfo& origin, bool nested) {
-    if (nested) return std::make_exception_ptr(NestedArrived<E>(std::move(error), text, origin));
-    return std::make_exception_ptr(Arrived<E>(std::move(error), text, origin));
-}
-
 struct Entry {
     /// Appends the members and returns true when the exception is one of this type.
     bool (*encode)(Buffer& out, const std::exception& error);
