@@ -24,10 +24,10 @@ failed=
 
 if [ $quick = no ]; then
     build dev-clang
-    run dev-clang -L clang
-    build asan
-    run asan
-    build tsan shm_tests unit_tests
+    run dev-clang -R '^(units|shm|foreign|pool\.alone|compile_fail)'
+    build asan unit_tests shm_tests pool_tests foreign_tests plugin plugin_host rankrun
+    run asan -R '^(units|shm|foreign|pool\.|plugin\.)'
+    build tsan shm_tests
     run tsan -L threads
 fi
 build dev

@@ -3,7 +3,7 @@
 
 #include <csignal>
 #include <cstring>
-#include <fstream>
+#include <filesystem>
 
 #include "launch/launches.hpp"
 
@@ -52,16 +52,16 @@ TEST(RankrunLadder, EndsEarlyWhenAllAreGone) {
 TEST(RankrunLadder, AWrappersProgramHasItsGraceToo) {
     // The shell dies of SIGTERM at once; its program, in the same group, needs a moment to end in order.
     const ScriptDirectory directory;
-    Bell go(directory.path("go")), never(directory.path("never"));
-    const auto program = directory.script("program", "trap 'read word <" + directory.path("go") + "; echo saved; exit 0' TERM\necho ready\n" +
-                                                         "while :; do read word <" + directory.path("never") + "; done\n");
+    Bell never(directory.path("never"));
+    const auto program = directory.script("program", "trap ':' TERM\ntrap 'echo saved; exit 0' USR1\necho ready\n"
+                                                     "while :; do read word <" + directory.path("never") + "; done\n");
     const auto wrapper = directory.script("wrapper", program + "\ntrue\n");
     const auto result = subprocess::run({programs().rankrun, "--grace", "1000", "-n", "1", wrapper},
                                         {.limit = 30s, .when_printed = "ready", .then = [&](pid_t rankrun) {
                                              const pid_t leader = rank_of(rankrun, 0);
                                              send(rankrun, SIGTERM);
                                              EXPECT_TRUE(comes_true([&] { return state_of(leader) == '-'; }));
-                                             std::ofstream(directory.path("go")) << "go\n";
+                                             send(rankrun, SIGUSR1);  // reaches the program still
                                          }});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_code, 128 + SIGTERM);

@@ -227,6 +227,9 @@ TEST(RankrunStreams, StandardInputGoesToRankZero) {
     const auto result = rankrun({"-n", "3", "sh", "-c", "while read line; do echo $RANK: $line; done; echo $RANK: end"}, {.input = "one\ntwo\n"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(sorted_lines(result.out), (Words{"0: end", "0: one", "0: two", "1: end", "2: end"}));
+    // Not a matter of who reads first: the others have another standard input.
+    const auto others = rankrun({"-n", "3", "sh", "-c", "[ $RANK = 0 ] || readlink /proc/self/fd/0"});
+    EXPECT_EQ(sorted_lines(others.out), (Words{"/dev/null", "/dev/null"}));
 }
 
 TEST(RankrunStreams, WhatNobodyReadsIsLeftForTheNextProgram) {

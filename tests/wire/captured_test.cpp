@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <cstring>
 #include <future>
+#include <initializer_list>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -131,9 +133,18 @@ TEST(CapturedAddresses, TheCapturedThisIsRefused) {
 
 TEST(CapturedAddresses, TheOffsetIsThatOfTheWord) {
     int local = 0;
-    const std::int64_t first = 1;
-    const double second = 2;
+    std::int64_t first = 1;  // not const: a constant need not be captured
+    double second = 2;
     expect_refused([first, second, &local] { return static_cast<double>(first) + second + local; }, &local, 16);
+}
+
+TEST(CapturedAddresses, ThoseBesidePaddingAreRefused) {
+    int local = 0;
+    bool flag = true;
+    expect_refused([flag, &local] { return flag ? local : 0; }, &local, 8);
+    expect_refused([&local, flag] { return flag ? local : 0; }, &local, 0);
+    const auto number = reinterpret_cast<std::uintptr_t>(&local);
+    expect_refused([flag, number] { return flag ? number : 0; }, &local, 8);
 }
 
 TEST(CapturedAddresses, TheTextNamesTheFunctionAndWhereItPoints) {
@@ -164,10 +175,10 @@ TEST(CapturedValues, NumbersAndSmallStructsArrive) {
         double step;
         char name[8];
     };
-    const Range range{-3, 1 << 30, 1e-9, "range"};
-    const double pi = 3.25;
-    const long big = -1;
-    const bool flag = true;
+    Range range{-3, 1 << 30, 1e-9, "range"};
+    double pi = 3.25;
+    long big = -1;
+    bool flag = true;
     const auto arrived = round_trip([=](int x) {
         return range.low + range.high * range.step + pi + static_cast<double>(big) + x + flag + range.name[0];
     });
@@ -182,6 +193,35 @@ TEST(CapturedValues, WordsThatAreNoAddressesAreAccepted) {
     }
     for (const double number : {0.0, 1.0, -1.0, 1e300, 1e-300})
         EXPECT_EQ(round_trip([number] { return number; })(), number);
+}
+
+// A function object in memory that held addresses before: they are still in its padding.
+template <class F>
+void expect_padding_is_not_looked_at(const F& function, std::initializer_list<std::size_t> values) {
+    alignas(256) static std::array<std::byte, 1024> target;
+    const std::byte* address = target.data() + 512;  // with any byte of it changed to 0 or 1 still one of this program
+    alignas(F) std::array<std::byte, sizeof(F)> place;
+    for (std::size_t at = 0; at + sizeof address <= place.size(); at += sizeof address)
+        std::memcpy(place.data() + at, &address, sizeof address);
+    for (const std::size_t at : values) place[at] = reinterpret_cast<const std::byte*>(&function)[at];
+    ASSERT_NO_THROW(encoded(*std::launder(reinterpret_cast<const F*>(place.data()))));
+    EXPECT_THROW(refuse_captured_addresses(place, "f"), std::invalid_argument) << "no address was left in the padding";
+}
+
+TEST(CapturedValues, PaddingIsNotLookedAt) {
+    bool flag = true;
+    double number = 2.5;
+    const auto inside = [flag, number] { return flag ? number : 0; };
+    expect_padding_is_not_looked_at(inside, {0, 8, 9, 10, 11, 12, 13, 14, 15});
+    const auto behind = [number, flag] { return flag ? number : 0; };
+    expect_padding_is_not_looked_at(behind, {0, 1, 2, 3, 4, 5, 6, 7, 8});
+    struct Pair {
+        bool first;
+        double second;
+    };
+    Pair pair{true, 2.5};
+    const auto nested = [pair] { return pair.first ? pair.second : 0; };
+    expect_padding_is_not_looked_at(nested, {0, 8, 9, 10, 11, 12, 13, 14, 15});
 }
 
 TEST(CapturedValues, WordsThatAreNotAlignedAreNotLookedAt) {
@@ -223,7 +263,7 @@ TEST(CapturedValues, FunctionObjectsWithSerializableMembersArrive) {
 }
 
 TEST(CapturedValues, MissingBytesAreRefused) {
-    const long value = 5;
+    long value = 5;  // not const: a constant need not be captured
     const auto function = [value] { return value; };
     const auto bytes = encoded(function);
     for (std::size_t length = 0; length < bytes.size(); ++length) {
