@@ -1,11 +1,16 @@
 #!/bin/sh
-# Sets up, builds and passes the tests: the whole suite, then the sanitizers' part of it.
-#   cmake/test.sh            everything
-#   cmake/test.sh --quick    without the sanitizers and the second compiler
+# Sets up, builds and passes the tests.
+#   cmake/test.sh            the whole suite, with GCC
+#   cmake/test.sh --all      before it: Clang, the address, undefined and leak sanitizers, and the shared-memory algorithms
+#                            under ThreadSanitizer
 set -eu
 cd "$(dirname "$0")/.."
-quick=no
-[ "${1:-}" = --quick ] && quick=yes
+scope=suite
+case "${1:-}" in
+    "") ;;
+    --all) scope=all ;;
+    *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
 sh cmake/setup.sh
 jobs=$(nproc)
 launcher=
@@ -22,7 +27,7 @@ run() { # preset [ctest options…]: the failures of one part do not hide those 
 }
 failed=
 
-if [ $quick = no ]; then
+if [ $scope = all ]; then
     build dev-clang
     run dev-clang -R '^(units|shm|foreign|pool\.alone|compile_fail)'
     build asan unit_tests shm_tests pool_tests foreign_tests plugin plugin_host rankrun

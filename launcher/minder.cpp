@@ -115,8 +115,14 @@ class Minder {
         start_ladder();
     }
 
-    void signal_ranks(int signal, bool from_terminal) {
-        for (const Rank& rank : ranks_) {
+    // A rank that said good-bye to the others is about to end by itself, and may have output to write out: it is not
+    // told to end because another one was quicker. The ladder's end reaches it too.
+    enum class Spare { nobody, those_that_left };
+
+    void signal_ranks(int signal, bool from_terminal, Spare spare = Spare::nobody) {
+        for (std::size_t i = 0; i < ranks_.size(); ++i) {
+            const Rank& rank = ranks_[i];
+            if (spare == Spare::those_that_left && memory_.presence(static_cast<int>(i)) == rankpool::shm::Presence::left) continue;
             if (rank.group)
                 ::kill(-rank.pid, signal);
             else if (rank.running && !from_terminal)  // in the terminal's own group
@@ -166,7 +172,7 @@ class Minder {
     void fail(int code) {
         failed_ = true;
         exit_code_ = code;
-        signal_ranks(SIGTERM, false);
+        signal_ranks(SIGTERM, false, Spare::those_that_left);
         signal_ranks(SIGCONT, false);  // a stopped rank hears nothing
         start_ladder();
     }

@@ -177,6 +177,27 @@ TEST(ShmTransport, MessagesThatFillTheRingGoOnWhenItIsRead) {
     });
 }
 
+// Neither side sleeps: both look at the ring while the other moves it.
+TEST(ShmTransport, AFloodThroughASmallRingArrivesWholeWhileBothSidesPoll) {
+    constexpr int count = 10'000;
+    const JobMemory memory = JobMemory::create(128);
+    run_some_ranks(memory, 2, [](ShmTransport& transport) {
+        const auto size_of = [](int i) { return static_cast<std::size_t>(i * 31 % 211); };
+        if (transport.rank() == 0) {
+            for (int i = 0; i < count; ++i) transport.send(1, tag, pattern(size_of(i), 0, i));
+            (void)transport.receive(1, tag);
+        } else {
+            for (int i = 0; i < count; ++i) {
+                std::optional<Message> message;
+                while (!(message = transport.try_receive(0, tag))) {
+                }
+                expect_pattern(message->bytes, size_of(i), 0, i);
+            }
+            transport.send(0, tag, {});
+        }
+    });
+}
+
 TEST(ShmTransport, ALargeMessageOvertakesNoSmallOne) {
     run_job(2, [](ShmTransport& transport) {
         const int me = transport.rank(), other = 1 - me;

@@ -155,6 +155,7 @@ int run_main(int, char**, const std::function<int()>& main) {
         }
         launch::clear_launcher_variables();
         exit_code = call_main(main);
+        process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         lead->end(exit_code);
     } else {
         std::unique_ptr<comm::Transport> transport;
@@ -190,6 +191,7 @@ int spmd_main(int, char**, const std::function<int(Communicator&)>& main) {
     try {
         Communicator world = comm::world(transport);
         own_code = main(world);
+        process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         own_code = comm::first_nonzero(*transport, own_code);
         transport->finish();
     } catch (...) {

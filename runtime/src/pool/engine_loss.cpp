@@ -193,8 +193,9 @@ void Engine::find_orphans() {
     // The order matters: first that every range is taken, then that nobody claims or works. See control.hpp.
     if (!pending_.empty()) return;
     bool all_settled = true;
-    for (auto& [id, job] : jobs_) {
-        const JobId wanted = id;
+    for (auto& entry : jobs_) {
+        const JobId wanted = entry.first;
+        Job* job = entry.second.get();
         const bool claimable = std::any_of(open_ranges_.begin(), open_ranges_.end(), [&](const auto& open) {
             if (open.second != wanted) return false;
             const Range& range = control_.ranges[open.first % range_places];

@@ -270,10 +270,10 @@ void Stream::drop() {
             if (chunk->batch != 0) given.emplace_back(chunk->site, chunk->batch);
     }
     if (const auto visit = Core::Work::visit(core_)) {
-        for (const auto& [site, batch] : given) {
-            if (!core_->sites()[site]->cancel(batch)) continue;
+        for (const auto& each : given) {
+            if (!core_->sites()[each.first]->cancel(each.second)) continue;
             std::lock_guard lock(mutex_);
-            std::erase_if(chunks_, [&](const auto& entry) { return entry.first->site == site && entry.first->batch == batch; });
+            std::erase_if(chunks_, [&](const auto& entry) { return std::pair(entry.first->site, entry.first->batch) == each; });
         }
         std::lock_guard lock(mutex_);
         function_.reset();

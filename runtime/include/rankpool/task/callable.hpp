@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -27,6 +29,38 @@ void refuse_captured_addresses(std::span<const std::byte> captured, const char* 
 void encode_code_address(wire::Buffer& out, const void* address);
 const void* decode_code_address(wire::Reader& in);
 
+/// Whether byte I of an F is part of a value. In a constant expression the compiler knows: it refuses to read padding.
+template <class F, std::size_t I, class Bytes = std::array<unsigned char, sizeof(F)>>
+concept ValueByte = requires { typename std::integral_constant<unsigned char, std::bit_cast<Bytes>(std::bit_cast<F>(Bytes{}))[I]>; };
+/// Whether it tells; of a type with a pointer or a union it does not, and for a long one it would take it long.
+template <class F, class Bytes = std::array<unsigned char, sizeof(F)>>
+concept KnownPadding = sizeof(F) <= 256 && requires { typename std::bool_constant<((void)std::bit_cast<F>(Bytes{}), true)>; };
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_clear_padding)
+#define RANKPOOL_CLEAR_PADDING
+#endif
+#endif
+
+/// The bytes of an F, its padding cleared where that can be done: padding holds whatever was in its place before, an
+/// address perhaps.
+template <class F>
+std::array<std::byte, sizeof(F)> bytes_without_padding(const F& function) {
+    alignas(F) std::array<std::byte, sizeof(F)> bytes;
+    std::memcpy(bytes.data(), &function, sizeof(F));
+#ifdef RANKPOOL_CLEAR_PADDING
+    __builtin_clear_padding(std::launder(reinterpret_cast<F*>(bytes.data())));
+#else
+    if constexpr (KnownPadding<F>) {
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            ((bytes[I] = ValueByte<F, I> ? bytes[I] : std::byte{0}), ...);
+        }(std::make_index_sequence<sizeof(F)>{});
+    }
+#endif
+    return bytes;
+}
+#undef RANKPOOL_CLEAR_PADDING
+
 template <class F>
 inline constexpr bool is_function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
 
@@ -43,8 +77,7 @@ struct Codec {
         if constexpr (std::is_empty_v<F>) {
             (void)out, (void)function, (void)trusted;
         } else if constexpr (as_bytes) {
-            if (!trusted)
-                refuse_captured_addresses({reinterpret_cast<const std::byte*>(&function), sizeof function}, typeid(F).name());
+            if (!trusted) refuse_captured_addresses(bytes_without_padding(function), typeid(F).name());
             out.append(&function, sizeof function);
         } else {
             wire::encode(out, function);
