@@ -200,6 +200,7 @@ int spmd_main(int, char**, const std::function<int(Communicator&)>& main) {
         // Where another rank ended first, the launcher is about to end this one, and that rank has said why.
         if (comm::is_departure(std::current_exception())) sleep(2);
         report_uncaught(where.c_str(), std::current_exception());
+        launch::let_output_through(launch);
         if (transport->size() > 1) transport->abort(1);
         own_code = 1;
     }

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "launch/ancestors.hpp"
 #include "os/failure.hpp"
@@ -266,6 +268,22 @@ void clear_launcher_variables() {
     for (const std::string& name : names) unsetenv(name.c_str());
 }
 
+void let_output_through(const Launch& launch) {
+    using namespace std::chrono_literals;
+    if (launch.starter != Starter::open_mpi && launch.starter != Starter::mpich) return;
+    const auto unread = [](int fd) {
+        struct stat status {};
+        int bytes = 0;
+        if (fstat(fd, &status) != 0) return 0;
+        const bool pipe = S_ISFIFO(status.st_mode);
+        if (!pipe && !S_ISSOCK(status.st_mode) && isatty(fd) == 0) return 0;
+        return ioctl(fd, pipe ? FIONREAD : TIOCOUTQ, &bytes) == 0 ? bytes : 0;
+    };
+    const auto end = std::chrono::steady_clock::now() + 1s;
+    while (unread(STDOUT_FILENO) + unread(STDERR_FILENO) > 0 && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(1ms);
+}
+
 void give_up(const Launch& launch, const std::string& why) {
     std::string text = "rankpool: " + why;
     if (launch.size > 1)
@@ -277,6 +295,7 @@ void give_up(const Launch& launch, const std::string& why) {
         std::fputs(text.c_str(), stderr);
     else
         say_once(launch, text);
+    let_output_through(launch);
     // Without this MPICH's launcher waits for ever for the ranks that did connect.
     if (const auto fd = number_in("PMI_FD"); launch.starter == Starter::mpich && fd && is_socket(*fd)) {
         static constexpr char words[] = "cmd=abort exitcode=1\n";

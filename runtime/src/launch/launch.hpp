@@ -39,6 +39,10 @@ void detect(Launch& launch);
 /// Removes the launchers' variables and ours from the environment: what this process starts is no rank.
 void clear_launcher_variables();
 
+/// Waits, a second at most, until MPI's launcher has read what this process printed. To be called before MPI_Abort: told
+/// to abort, the launcher ends without looking for more (MPICH's does).
+void let_output_through(const Launch& launch);
+
 /// Ends a process that cannot be part of its job, with exit code 1, so that the launcher ends the others too, also
 /// before MPI was initialised. What several ranks meet on one machine is said by one of them.
 [[noreturn]] void give_up(const Launch& launch, const std::string& why);
