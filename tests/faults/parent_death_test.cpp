@@ -29,20 +29,23 @@ TEST(ParentDeath, OfTheProgramLeavesNoWorkers) {
 }
 
 TEST(ParentDeath, OfTheProgramByOtherSignalsLeavesNoWorkers) {
-    for (const int signal : {SIGTERM, SIGHUP, SIGSEGV, SIGABRT}) {
-        const auto result = interrupt_tasks({"sh", "-c", "ulimit -c 0; exec \"$0\" \"$@\""}, 2, [&](pid_t program) { send(program, signal); });
+    for (const int signal : {SIGTERM, SIGHUP, SIGQUIT, SIGABRT}) {
+        const auto result = interrupt_tasks({"sh", "-c", "ulimit -c 0; exec \"$0\" \"$@\""}, 2,
+                                            [&](pid_t program) { send(program, signal); });
         EXPECT_EQ(result.exit_code, 128 + signal);
     }
 }
 
 TEST(ParentDeath, OfRankZeroLeavesNoWorkers) {
-    const auto result = interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rank_of(rankrun, 0), SIGKILL); });
+    const auto result =
+        interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rank_of(rankrun, 0), SIGKILL); });
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
     EXPECT_EQ(lines_from(result.err, "rankrun: rank 0 (pid ").size(), 1u) << result.err;
 }
 
 TEST(ParentDeath, OfAnotherRankLeavesNoWorkers) {
-    const auto result = interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rank_of(rankrun, 2), SIGKILL); });
+    const auto result =
+        interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rank_of(rankrun, 2), SIGKILL); });
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
     EXPECT_EQ(lines_from(result.err, "rankrun: rank 2 (pid ").size(), 1u) << result.err;
 }
@@ -50,7 +53,8 @@ TEST(ParentDeath, OfAnotherRankLeavesNoWorkers) {
 TEST(ParentDeath, OfARankOfMpiLeavesNoWorkers) {
     for (const auto& mpi : mpis())
         for (const int rank : {0, 1}) {
-            const auto result = interrupt_tasks(start(mpi, 2, {}), 3, [&](pid_t launcher) { send(rank_of(launcher, rank), SIGKILL); });
+            const auto result =
+                interrupt_tasks(start(mpi, 2, {}), 3, [&](pid_t launcher) { send(rank_of(launcher, rank), SIGKILL); });
             EXPECT_NE(result.exit_code, 0) << mpi << ' ' << rank;
         }
 }
@@ -70,7 +74,8 @@ TEST(Interrupt, FromATerminalGoesToTheWholeGroup) {
 }
 
 TEST(Interrupt, EndsAJobOfRankrun) {
-    const auto result = interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rankrun, SIGINT); });
+    const auto result =
+        interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rankrun, SIGINT); });
     EXPECT_EQ(result.exit_code, 128 + SIGINT);
     EXPECT_EQ(result.err, "");
 }

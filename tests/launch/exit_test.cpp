@@ -90,7 +90,9 @@ TEST_P(RunEnds, InALogicErrorWhenCalledTwice) {
     const auto result = run(2, {"run", "twice"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(subprocess::lines_with(result.out, "in main").size(), 1u) << result.out;
-    EXPECT_EQ(subprocess::lines_with(result.out, "logic_error: rankpool::run was called a second time").size(), alone() ? 1u : 2u) << result.out;
+    EXPECT_EQ(subprocess::lines_with(result.out, "logic_error: rankpool::run was called a second time").size(),
+              alone() ? 1u : 2u)
+        << result.out;
     EXPECT_EQ(subprocess::lines_with(result.out, "second main"), Words());
 }
 
@@ -130,6 +132,16 @@ TEST_P(SpmdEnds, WithoutFailureWhenOneReturnsEarly) {
     EXPECT_EQ(result.err, "");
 }
 
+TEST_P(SpmdEnds, WithEverythingPrinted) {
+    // The launcher ends the job at the first code that is not 0: by then nothing may be in anybody's buffer.
+    const auto result = run(3, {"spmd", "print", "2"});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    Words lines;
+    for (int rank = 0; rank < ranks_under(GetParam(), 3); ++rank)
+        lines.push_back("rank " + std::to_string(rank) + " has spoken");
+    EXPECT_EQ(sorted_lines(result.out), lines);
+}
+
 TEST_P(SpmdEnds, AtOnceWhenARankThrows) {
     for (const std::string thrower : {"0", "2"}) {
         if (alone() && thrower != "0") continue;
@@ -140,7 +152,9 @@ TEST_P(SpmdEnds, AtOnceWhenARankThrows) {
         gethostname(host, sizeof host - 1);
         const auto line = only_line(result);
         EXPECT_EQ(line.find("rankpool: uncaught exception in rank " + thrower + " (pid "), 0u) << line;
-        EXPECT_NE(line.find(std::string(" on ") + host + "): std::length_error: this rank has had enough"), std::string::npos) << line;
+        EXPECT_NE(line.find(std::string(" on ") + host + "): std::length_error: this rank has had enough"),
+                  std::string::npos)
+            << line;
         EXPECT_LT(result.took, 10s);
     }
 }
@@ -148,7 +162,9 @@ TEST_P(SpmdEnds, AtOnceWhenARankThrows) {
 TEST_P(SpmdEnds, InALogicErrorWhenCalledTwice) {
     const auto result = run(2, {"spmd", "twice"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(subprocess::lines_with(result.out, "logic_error: rankpool::spmd was called a second time").size(), alone() ? 1u : 2u) << result.out;
+    EXPECT_EQ(subprocess::lines_with(result.out, "logic_error: rankpool::spmd was called a second time").size(),
+              alone() ? 1u : 2u)
+        << result.out;
     EXPECT_EQ(subprocess::lines_with(result.out, "second main"), Words());
 }
 

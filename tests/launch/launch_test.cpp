@@ -61,13 +61,15 @@ TEST_P(LaunchAs, OneRank) {
 TEST_P(LaunchAs, OneMainAndWorkersOnEveryRank) {
     const auto result = run(start(GetParam(), 3, {programs().workers, "3"}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.out, GetParam() == "alone" ? "main: 3 workers on ranks -1 -1 -1\n" : "main: 3 workers on ranks 0 1 2\n");
+    EXPECT_EQ(result.out,
+              GetParam() == "alone" ? "main: 3 workers on ranks -1 -1 -1\n" : "main: 3 workers on ranks 0 1 2\n");
 }
 
 TEST_P(LaunchAs, OneMainOfOneRank) {
     const auto result = run(start(GetParam(), 1, {programs().workers, "2"}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.out, GetParam() == "alone" ? "main: 2 workers on ranks -1 -1\n" : "main: 2 workers on ranks 0 0\n");
+    EXPECT_EQ(result.out,
+              GetParam() == "alone" ? "main: 2 workers on ranks -1 -1\n" : "main: 2 workers on ranks 0 0\n");
 }
 
 TEST_P(LaunchAs, WrapperScriptChangesNothing) {
@@ -78,7 +80,8 @@ TEST_P(LaunchAs, WrapperScriptChangesNothing) {
     EXPECT_EQ(sorted_lines(ranks.out), all_ranks(ranks_under(GetParam(), 3)));
     const auto workers = run(start(GetParam(), 2, {outer, inner, programs().workers, "2"}));
     EXPECT_EQ(workers.exit_code, 0) << workers.err;
-    EXPECT_EQ(workers.out, GetParam() == "alone" ? "main: 2 workers on ranks -1 -1\n" : "main: 2 workers on ranks 0 1\n");
+    EXPECT_EQ(workers.out,
+              GetParam() == "alone" ? "main: 2 workers on ranks -1 -1\n" : "main: 2 workers on ranks 0 1\n");
 }
 
 // ---- one inside the other ----
@@ -104,7 +107,8 @@ TEST_P(LaunchNested, TheLaunchersVariablesDoNotMakeARank) {
 }
 
 TEST_P(LaunchNested, RankrunStartedByARank) {
-    const auto result = run(start(GetParam(), 2, {programs().ranks, "system", programs().rankrun + " -n 3 " + programs().ranks}));
+    const auto result =
+        run(start(GetParam(), 2, {programs().ranks, "system", programs().rankrun + " -n 3 " + programs().ranks}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(sorted_lines(result.out), with(all_ranks(ranks_under(GetParam(), 2)), all_ranks(3)));
 }
@@ -119,7 +123,8 @@ TEST_P(LaunchNested, RankrunOnEveryRank) {
 
 TEST_P(LaunchNested, RanksOfRankrunStayThatUnderAnotherLauncher) {
     // The second program of a rank, with all variables of both launchers: standalone, not a rank of the outer one.
-    const auto result = run(start(GetParam(), 1, {programs().rankrun, "-n", "2", programs().ranks, "inherit", programs().ranks}));
+    const auto result =
+        run(start(GetParam(), 1, {programs().rankrun, "-n", "2", programs().ranks, "inherit", programs().ranks}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(sorted_lines(result.out), with(all_ranks(2), {"rank 0 of 1"}));
 }
@@ -153,26 +158,32 @@ struct Lie {
 class LaunchStale : public testing::TestWithParam<Lie> {};
 const Lie lies[] = {
     {"openmpi",
-     {"OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=4", "OMPI_COMM_WORLD_LOCAL_RANK=1", "OMPI_COMM_WORLD_LOCAL_SIZE=4",
-      "OMPI_UNIVERSE_SIZE=4", "OMPI_MCA_orte_hnp_uri=1234.0;tcp://127.0.0.1:1", "PMIX_NAMESPACE=12345", "PMIX_RANK=1",
-      "PMIX_SERVER_URI2=12345.0;tcp4://127.0.0.1:1"}},
-    {"prrte", {"PRTE_LAUNCHED=1", "OMPI_COMM_WORLD_RANK=0", "OMPI_COMM_WORLD_SIZE=2", "PMIX_NAMESPACE=prterun-host-1@1", "PMIX_RANK=0"}},
+     {"OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=4", "OMPI_COMM_WORLD_LOCAL_RANK=1",
+      "OMPI_COMM_WORLD_LOCAL_SIZE=4", "OMPI_UNIVERSE_SIZE=4", "OMPI_MCA_orte_hnp_uri=1234.0;tcp://127.0.0.1:1",
+      "PMIX_NAMESPACE=12345", "PMIX_RANK=1", "PMIX_SERVER_URI2=12345.0;tcp4://127.0.0.1:1"}},
+    {"prrte",
+     {"PRTE_LAUNCHED=1", "OMPI_COMM_WORLD_RANK=0", "OMPI_COMM_WORLD_SIZE=2", "PMIX_NAMESPACE=prterun-host-1@1",
+      "PMIX_RANK=0"}},
     {"mpich", {"PMI_RANK=1", "PMI_SIZE=4", "PMI_FD=5", "MPI_LOCALRANKID=1", "MPI_LOCALNRANKS=4", "HYDI_CONTROL_FD=6"}},
     {"mpich_descriptor_in_use", {"PMI_RANK=0", "PMI_SIZE=2", "PMI_FD=0"}},
     {"mpich_port", {"PMI_RANK=0", "PMI_SIZE=2", "PMI_PORT=localhost:1", "PMI_ID=0"}},
     {"slurm_step",
-     {"SLURM_JOB_ID=77", "SLURM_STEP_ID=0", "SLURM_STEPID=0", "SLURM_PROCID=1", "SLURM_LOCALID=1", "SLURM_STEP_NUM_TASKS=4", "SLURM_NTASKS=4",
-      "SLURM_TASK_PID=1"}},
-    {"slurm_batch_script", {"SLURM_JOB_ID=77", "SLURM_PROCID=0", "SLURM_LOCALID=0", "SLURM_NODEID=0", "SLURM_NTASKS=64", "SLURM_GTIDS=0"}},
+     {"SLURM_JOB_ID=77", "SLURM_STEP_ID=0", "SLURM_STEPID=0", "SLURM_PROCID=1", "SLURM_LOCALID=1",
+      "SLURM_STEP_NUM_TASKS=4", "SLURM_NTASKS=4", "SLURM_TASK_PID=1"}},
+    {"slurm_batch_script",
+     {"SLURM_JOB_ID=77", "SLURM_PROCID=0", "SLURM_LOCALID=0", "SLURM_NODEID=0", "SLURM_NTASKS=64", "SLURM_GTIDS=0"}},
     {"slurm_pmix",
-     {"SLURM_JOB_ID=77", "SLURM_STEP_ID=0", "SLURM_PROCID=1", "SLURM_STEP_NUM_TASKS=4", "PMIX_NAMESPACE=slurm.pmix.77.0", "PMIX_RANK=1"}},
+     {"SLURM_JOB_ID=77", "SLURM_STEP_ID=0", "SLURM_PROCID=1", "SLURM_STEP_NUM_TASKS=4",
+      "PMIX_NAMESPACE=slurm.pmix.77.0", "PMIX_RANK=1"}},
     {"rankrun",
-     {"RANKPOOL_JOB=rankrun.1.00112233445566778899aabbccddeeff", "RANKPOOL_RANK=1", "RANKPOOL_SIZE=4", "RANK=1", "WORLD_SIZE=4",
-      "LOCAL_RANK=1", "LOCAL_WORLD_SIZE=4"}},
-    {"rubbish", {"RANKPOOL_JOB=", "RANKPOOL_RANK=many", "PMI_RANK=-1", "PMI_SIZE=0", "OMPI_COMM_WORLD_RANK=9", "OMPI_COMM_WORLD_SIZE=x",
-                 "PMIX_NAMESPACE=", "RANKPOOL_CHILD=server:run:0:1", "RANKPOOL_MPI=/nonexistent/x.so"}},
+     {"RANKPOOL_JOB=rankrun.1.00112233445566778899aabbccddeeff", "RANKPOOL_RANK=1", "RANKPOOL_SIZE=4", "RANK=1",
+      "WORLD_SIZE=4", "LOCAL_RANK=1", "LOCAL_WORLD_SIZE=4"}},
+    {"rubbish",
+     {"RANKPOOL_JOB=", "RANKPOOL_RANK=many", "PMI_RANK=-1", "PMI_SIZE=0", "OMPI_COMM_WORLD_RANK=9",
+      "OMPI_COMM_WORLD_SIZE=x", "PMIX_NAMESPACE=", "RANKPOOL_CHILD=server:run:0:1", "RANKPOOL_MPI=/nonexistent/x.so"}},
 };
-INSTANTIATE_TEST_SUITE_P(Variables, LaunchStale, testing::ValuesIn(lies), [](const auto& lie) { return lie.param.name; });
+INSTANTIATE_TEST_SUITE_P(Variables, LaunchStale, testing::ValuesIn(lies),
+                         [](const auto& lie) { return lie.param.name; });
 
 TEST_P(LaunchStale, MeanNothingInAPlainShell) {
     const auto ranks = run({"sh", "-c", programs().ranks + "; exit $?"}, {.environment = GetParam().variables});
@@ -196,7 +207,8 @@ TEST_P(LaunchStale, MeanNothingToTheLaunchersOfMpi) {
     for (const auto& mpi : mpis()) {
         // Open MPI and Slurm's variables: mpirun itself would believe them.
         const bool foreign = (mpi == "openmpi" && GetParam().name.rfind("mpich", 0) == 0) ||
-                             (mpi == "mpich" && (GetParam().name == "openmpi" || GetParam().name == "prrte")) || GetParam().name == "rankrun";
+                             (mpi == "mpich" && (GetParam().name == "openmpi" || GetParam().name == "prrte")) ||
+                             GetParam().name == "rankrun";
         if (!foreign) continue;
         const auto result = run(start(mpi, 2, {programs().ranks}), {.environment = GetParam().variables});
         EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -212,9 +224,10 @@ class LaunchSlurm : public testing::Test {
     // Starts the program as the tasks of a step, with what slurmstepd sets.
     Result step(int tasks, const Words& program, const Words& variables = {"SLURM_STEP_ID=0"}) const {
         const std::string n = std::to_string(tasks);
-        Words command{directory.script("slurmstepd", "for task in $(seq 0 " + std::to_string(tasks - 1) +
-                                                         "); do SLURM_PROCID=$task SLURM_LOCALID=$task \"$@\" & started=\"$started $!\"; done\n"
-                                                         "for pid in $started; do wait $pid || code=$?; done\nexit ${code:-0}\n")};
+        Words command{directory.script(
+            "slurmstepd", "for task in $(seq 0 " + std::to_string(tasks - 1) +
+                              "); do SLURM_PROCID=$task SLURM_LOCALID=$task \"$@\" & started=\"$started $!\"; done\n"
+                              "for pid in $started; do wait $pid || code=$?; done\nexit ${code:-0}\n")};
         command.insert(command.end(), program.begin(), program.end());
         Words environment{"SLURM_JOB_ID=77", "SLURM_NTASKS=" + n, "SLURM_STEP_NUM_TASKS=" + n};
         environment.insert(environment.end(), variables.begin(), variables.end());
@@ -258,8 +271,9 @@ INSTANTIATE_TEST_SUITE_P(Under, LaunchBuilds, testing::ValuesIn(rankrun_and_mpis
 
 TEST_P(LaunchBuilds, AnotherOneOnSomeRankEndsTheJob) {
     for (const std::string odd : {"0", "2"}) {
-        const auto wrapper = directory.script("either", "[ " + (rank_in_shell + (" = " + odd)) + " ] && exec " + programs().ranks_other_build +
-                                                            "\nexec " + programs().ranks + "\n");
+        const auto wrapper =
+            directory.script("either", "[ " + (rank_in_shell + (" = " + odd)) + " ] && exec " +
+                                           programs().ranks_other_build + "\nexec " + programs().ranks + "\n");
         const auto result = run(start(GetParam(), 3, {wrapper}));
         EXPECT_EQ(result.exit_code, 1);
         // rankrun tells those that come later; who came first may have printed its line by then.
@@ -272,8 +286,9 @@ TEST_P(LaunchBuilds, AnotherOneOnSomeRankEndsTheJob) {
 }
 
 TEST_P(LaunchBuilds, AnotherProgramInPoolStyleToo) {
-    const auto wrapper = directory.script("either", "[ " + (rank_in_shell + (std::string(" = 1 ] && exec ") + programs().ranks)) + "\nexec " +
-                                                        programs().workers + " 3\n");
+    const auto wrapper =
+        directory.script("either", "[ " + (rank_in_shell + (std::string(" = 1 ] && exec ") + programs().ranks)) +
+                                       "\nexec " + programs().workers + " 3\n");
     const auto result = run(start(GetParam(), 3, {wrapper}));
     EXPECT_EQ(result.exit_code, 1);
     if (GetParam() == "rankrun") {
@@ -290,16 +305,20 @@ INSTANTIATE_TEST_SUITE_P(Under, LaunchMissingModule, testing::ValuesIn(mpis()), 
 
 TEST_P(LaunchMissingModule, OnAllRanks) {
     for (const Words& program : {Words{programs().ranks}, Words{programs().workers, "3"}})
-        expect_refusal(run(start(GetParam(), 3, program), {.environment = {"RANKPOOL_MPI=/nonexistent/x.so"}}), {"/nonexistent/x.so"});
+        expect_refusal(run(start(GetParam(), 3, program), {.environment = {"RANKPOOL_MPI=/nonexistent/x.so"}}),
+                       {"/nonexistent/x.so"});
 }
 
 TEST_P(LaunchMissingModule, OfThatName) {
-    expect_refusal(run(start(GetParam(), 3, {programs().ranks}), {.environment = {"RANKPOOL_MPI=nonesuch"}}), {"librankpool_mpi_nonesuch.so"});
+    expect_refusal(run(start(GetParam(), 3, {programs().ranks}), {.environment = {"RANKPOOL_MPI=nonesuch"}}),
+                   {"librankpool_mpi_nonesuch.so"});
 }
 
 TEST_P(LaunchMissingModule, OnOneRankOnly) {
     for (const std::string odd : {"0", "1"}) {
-        const auto wrapper = directory.script("wrapper", "[ " + (rank_in_shell + (" = " + odd)) + " ] && export RANKPOOL_MPI=/nonexistent/x.so\n\"$@\"\nexit $?\n");
+        const auto wrapper =
+            directory.script("wrapper", "[ " + (rank_in_shell + (" = " + odd)) +
+                                            " ] && export RANKPOOL_MPI=/nonexistent/x.so\n\"$@\"\nexit $?\n");
         for (const Words& program : {Words{programs().ranks}, Words{programs().workers, "3"}}) {
             Words command{wrapper};
             command.insert(command.end(), program.begin(), program.end());
@@ -312,18 +331,21 @@ TEST_P(LaunchMissingModule, OfAnotherMpi) {
     const std::string other = GetParam() == "mpich" ? "openmpi" : "mpich";
     if (mpis().size() < 2) GTEST_SKIP() << "there is only one MPI";
     for (const Words& program : {Words{programs().ranks}, Words{programs().workers, "3"}})
-        expect_refusal(run(start(GetParam(), 3, program), {.environment = {"RANKPOOL_MPI=" + other}}), {"for " + other});
+        expect_refusal(run(start(GetParam(), 3, program), {.environment = {"RANKPOOL_MPI=" + other}}),
+                       {"for " + other});
 }
 
 TEST_P(LaunchMissingModule, OfAnotherMpiOnOneRankOnly) {
     const std::string other = GetParam() == "mpich" ? "openmpi" : "mpich";
     if (mpis().size() < 2) GTEST_SKIP() << "there is only one MPI";
-    const auto wrapper = directory.script("wrapper", "[ " + (rank_in_shell + std::string(" = 1")) + " ] && export RANKPOOL_MPI=" + other + "\n\"$@\"\nexit $?\n");
+    const auto wrapper = directory.script("wrapper", "[ " + (rank_in_shell + std::string(" = 1")) +
+                                                         " ] && export RANKPOOL_MPI=" + other + "\n\"$@\"\nexit $?\n");
     expect_refusal(run(start(GetParam(), 3, {wrapper, programs().ranks})), {"for " + other});
 }
 
 TEST_P(LaunchMissingModule, IsNotWantedByAProgramThatARankStarts) {
-    const auto result = run(start(GetParam(), 2, {programs().ranks, "system", "RANKPOOL_MPI=/nonexistent/x.so " + programs().ranks}));
+    const auto result =
+        run(start(GetParam(), 2, {programs().ranks, "system", "RANKPOOL_MPI=/nonexistent/x.so " + programs().ranks}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(sorted_lines(result.out), with(all_ranks(2), {"rank 0 of 1"}));
 }
@@ -339,7 +361,8 @@ TEST(LaunchDependencies, NoMpiLibraryIsLinked) {
 
 TEST(LaunchDependencies, NoMpiModuleIsWantedWithoutItsLauncher) {
     for (const std::string launcher : {"alone", "rankrun"}) {
-        const auto result = run(start(launcher, 2, {programs().ranks}), {.environment = {"RANKPOOL_MPI=/nonexistent/x.so"}});
+        const auto result =
+            run(start(launcher, 2, {programs().ranks}), {.environment = {"RANKPOOL_MPI=/nonexistent/x.so"}});
         EXPECT_EQ(result.exit_code, 0) << result.err;
         EXPECT_EQ(sorted_lines(result.out), all_ranks(ranks_under(launcher, 2)));
     }

@@ -53,7 +53,8 @@ std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> found;
     DIR* processes = opendir("/proc");
     while (const dirent* entry = processes != nullptr ? readdir(processes) : nullptr)
-        if (const pid_t pid = std::atoi(entry->d_name); pid > 0 && status_of(pid).parent == parent) found.push_back(pid);
+        if (const pid_t pid = std::atoi(entry->d_name); pid > 0 && status_of(pid).parent == parent)
+            found.push_back(pid);
     if (processes != nullptr) closedir(processes);
     return found;
 }
@@ -69,7 +70,8 @@ std::optional<int> number_of_rank(pid_t pid) {
 
 pid_t found(const std::function<pid_t()>& look) {
     pid_t pid = 0;
-    if (!comes_true([&] { return (pid = look()) > 0; })) throw std::runtime_error("a process that should be there is not");
+    if (!comes_true([&] { return (pid = look()) > 0; }))
+        throw std::runtime_error("a process that should be there is not");
     return pid;
 }
 
@@ -106,8 +108,9 @@ Words start(const std::string& launcher, int ranks, const Words& command) {
 int ranks_under(const std::string& launcher, int ranks) { return launcher == "alone" ? 1 : ranks; }
 
 const Programs& programs() {
-    static const Programs all{RANKPOOL_TEST_RANKRUN, RANKPOOL_TEST_RANKS,   RANKPOOL_TEST_RANKS_OTHER_BUILD, RANKPOOL_TEST_WORKERS,
-                              RANKPOOL_TEST_ENDINGS, RANKPOOL_TEST_SIGNALS, RANKPOOL_TEST_LONG_TASKS};
+    static const Programs all{RANKPOOL_TEST_RANKRUN,   RANKPOOL_TEST_RANKS,   RANKPOOL_TEST_RANKS_OTHER_BUILD,
+                              RANKPOOL_TEST_WORKERS,   RANKPOOL_TEST_ENDINGS, RANKPOOL_TEST_SIGNALS,
+                              RANKPOOL_TEST_LONG_TASKS};
     return all;
 }
 
@@ -155,7 +158,9 @@ pid_t rank_of(pid_t launcher, int rank) {
         for (std::size_t i = 0; i < below.size(); ++i)  // grows
             for (const pid_t child : children_of(below[i])) {
                 // A fork server is its launcher's child too, and has its rank's environment.
-                if (number_of_rank(child) == rank && !number_of_rank(below[i]) && status_of(child).name != "rankpool-server") return child;
+                if (number_of_rank(child) == rank && !number_of_rank(below[i]) &&
+                    status_of(child).name != "rankpool-server")
+                    return child;
                 below.push_back(child);
             }
         return 0;

@@ -1,5 +1,5 @@
-// Each suite is a ctest test of its own (launch.cmake has the list). A suite that is not in that list would never run, and
-// a filter that fits nothing would pass: both are errors here.
+// Each suite is a ctest test of its own (launch.cmake has the list). A suite that is not in that list would never run,
+// and a filter that fits nothing would pass: both are errors here.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -17,7 +17,8 @@ using subprocess::Result;
 
 TEST(RankrunLadder, ARankThatIgnoresSigtermIsKilledAfterItsGrace) {
     const ScriptDirectory directory;
-    const auto result = subprocess::run({programs().rankrun, "--grace", "0.3", "-n", "3", programs().signals, directory.path("list"), "last-fails", "deaf"},
+    const auto result = subprocess::run({programs().rankrun, "--grace", "0.3", "-n", "3", programs().signals,
+                                         directory.path("list"), "last-fails", "deaf"},
                                         {.limit = 30s});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_code, 3);
@@ -32,19 +33,23 @@ TEST(RankrunLadder, ASignalToRankrunStartsItToo) {
     Bell bell(directory.path("bell"));
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
         std::filesystem::remove(directory.path("list"));
-        const auto result = subprocess::run({programs().rankrun, "--grace", "0.2", "-n", "2", programs().signals, directory.path("list"), "deaf", directory.path("bell")},
-                                            {.limit = 30s, .when_printed = "all wait", .then = [&](pid_t rankrun) { send(rankrun, signal); }});
+        const auto result = subprocess::run(
+            {programs().rankrun, "--grace", "0.2", "-n", "2", programs().signals, directory.path("list"), "deaf",
+             directory.path("bell")},
+            {.limit = 30s, .when_printed = "all wait", .then = [&](pid_t rankrun) { send(rankrun, signal); }});
         EXPECT_FALSE(result.timed_out);
         EXPECT_EQ(result.exit_code, 128 + SIGKILL);
-        EXPECT_EQ(subprocess::lines_with(result.out, std::string("heard SIG") + sigabbrev_np(signal)).size(), 2u) << result.out;
+        EXPECT_EQ(subprocess::lines_with(result.out, std::string("heard SIG") + sigabbrev_np(signal)).size(), 2u)
+            << result.out;
         EXPECT_EQ(result.left_behind, Words());
     }
 }
 
 TEST(RankrunLadder, EndsEarlyWhenAllAreGone) {
     const ScriptDirectory directory;
-    const auto result = subprocess::run({programs().rankrun, "--grace", "1000", "-n", "3", programs().signals, directory.path("list"), "last-fails"},
-                                        {.limit = 30s});
+    const auto result = subprocess::run(
+        {programs().rankrun, "--grace", "1000", "-n", "3", programs().signals, directory.path("list"), "last-fails"},
+        {.limit = 30s});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_code, 3);
 }
@@ -53,8 +58,10 @@ TEST(RankrunLadder, AWrappersProgramHasItsGraceToo) {
     // The shell dies of SIGTERM at once; its program, in the same group, needs a moment to end in order.
     const ScriptDirectory directory;
     Bell never(directory.path("never"));
-    const auto program = directory.script("program", "trap ':' TERM\ntrap 'echo saved; exit 0' USR1\necho ready\n"
-                                                     "while :; do read word <" + directory.path("never") + "; done\n");
+    const auto program = directory.script("program",
+                                          "trap ':' TERM\ntrap 'echo saved; exit 0' USR1\necho ready\n"
+                                          "while :; do read word <" +
+                                              directory.path("never") + "; done\n");
     const auto wrapper = directory.script("wrapper", program + "\ntrue\n");
     const auto result = subprocess::run({programs().rankrun, "--grace", "1000", "-n", "1", wrapper},
                                         {.limit = 30s, .when_printed = "ready", .then = [&](pid_t rankrun) {
@@ -76,13 +83,15 @@ class RankrunSignals : public testing::TestWithParam<int> {};
 TEST_P(RankrunSignals, ReachEveryRanksGroup) {
     const ScriptDirectory directory;
     const int signal = GetParam();
-    const auto result = subprocess::run({programs().rankrun, "--grace", "1000", "-n", "3", programs().signals, directory.path("list")},
-                                        {.limit = 30s, .when_printed = "all wait", .then = [&](pid_t rankrun) { send(rankrun, signal); }});
+    const auto result = subprocess::run(
+        {programs().rankrun, "--grace", "1000", "-n", "3", programs().signals, directory.path("list")},
+        {.limit = 30s, .when_printed = "all wait", .then = [&](pid_t rankrun) { send(rankrun, signal); }});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_code, 0) << result.err;  // they end with 0
     Words expected{"all wait"};
     for (const std::string rank : {"0", "1", "2"})
-        for (const std::string who : {"rank ", "child of rank "}) expected.push_back(who + rank + " heard SIG" + sigabbrev_np(signal));
+        for (const std::string who : {"rank ", "child of rank "})
+            expected.push_back(who + rank + " heard SIG" + sigabbrev_np(signal));
     std::sort(expected.begin(), expected.end());
     EXPECT_EQ(sorted_lines(result.out), expected);
     EXPECT_EQ(result.err, "");
@@ -104,12 +113,16 @@ class RankrunKilled : public testing::Test {
         return result;
     }
     Words sleepers(int ranks) {  // ranks with children, in sessions of their own too
-        const auto script = directory.script("sleepers", "setsid sleep 1000 &\nsleep 1000 &\n(trap '' TERM INT HUP; exec setsid sh -c 'sleep 1000 & sleep 1000') &\n" +
-                                                             ("exec " + programs().signals) + " " + directory.path("list") + "\n");
+        const auto script = directory.script("sleepers",
+                                             "setsid sleep 1000 &\nsleep 1000 &\n(trap '' TERM INT HUP; exec setsid sh "
+                                             "-c 'sleep 1000 & sleep 1000') &\n" +
+                                                 ("exec " + programs().signals) + " " + directory.path("list") + "\n");
         return {"-n", std::to_string(ranks), script};
     }
     Words long_tasks(int ranks) {
-        return {"-n", std::to_string(ranks), programs().long_tasks, directory.path("list"), std::to_string(ranks + 1), "family"};
+        return {
+            "-n",    std::to_string(ranks), programs().long_tasks, directory.path("list"), std::to_string(ranks + 1),
+            "family"};
     }
 };
 
@@ -124,37 +137,42 @@ TEST_F(RankrunKilled, OneSignalEndsRanksThatDieOfIt) {
 
 TEST_F(RankrunKilled, SecondInterruptKillsAtOnce) {
     Bell bell(directory.path("bell"));
-    const auto result = run_until("all wait", {"--grace", "1000", "-n", "2", programs().signals, directory.path("list"), "deaf", directory.path("bell")},
-                                  [&](pid_t rankrun) {
-                                      send(rankrun, SIGINT);
-                                      EXPECT_TRUE(bell.heard() && bell.heard());  // both ranks have heard the first
-                                      send(rankrun, SIGINT);
-                                  });
+    const auto result = run_until(
+        "all wait",
+        {"--grace", "1000", "-n", "2", programs().signals, directory.path("list"), "deaf", directory.path("bell")},
+        [&](pid_t rankrun) {
+            send(rankrun, SIGINT);
+            EXPECT_TRUE(bell.heard() && bell.heard());  // both ranks have heard the first
+            send(rankrun, SIGINT);
+        });
     EXPECT_EQ(subprocess::lines_with(result.out, "heard SIGINT").size(), 2u) << result.out;
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
 }
 
 TEST_F(RankrunKilled, StopsAndContinuesWithItsRanks) {
-    const auto result = run_until("ready", {"-n", "2", "sh", "-c", "[ $RANK = 0 ] && echo ready; exec sleep 1000"}, [&](pid_t rankrun) {
-        const pid_t all[] = {rankrun, rank_of(rankrun, 0), rank_of(rankrun, 1)};
-        send(rankrun, SIGTSTP);
-        for (const pid_t pid : all) EXPECT_TRUE(comes_true([&] { return state_of(pid) == 'T'; }));
-        send(rankrun, SIGCONT);
-        for (const pid_t pid : all) EXPECT_TRUE(comes_true([&] { return state_of(pid) != 'T'; }));
-        send(rankrun, SIGTERM);
-    });
+    const auto result =
+        run_until("ready", {"-n", "2", "sh", "-c", "[ $RANK = 0 ] && echo ready; exec sleep 1000"}, [&](pid_t rankrun) {
+            const pid_t all[] = {rankrun, rank_of(rankrun, 0), rank_of(rankrun, 1)};
+            send(rankrun, SIGTSTP);
+            for (const pid_t pid : all) EXPECT_TRUE(comes_true([&] { return state_of(pid) == 'T'; }));
+            send(rankrun, SIGCONT);
+            for (const pid_t pid : all) EXPECT_TRUE(comes_true([&] { return state_of(pid) != 'T'; }));
+            send(rankrun, SIGTERM);
+        });
     EXPECT_EQ(result.exit_code, 128 + SIGTERM);
 }
 
 TEST_F(RankrunKilled, StoppedRanksHearThatTheyShallEnd) {
-    const auto result = run_until("ready", {"--grace", "1000", "-n", "2", "sh", "-c", "[ $RANK = 0 ] && echo ready; exec sleep 1000"}, [&](pid_t rankrun) {
-        for (const int rank : {0, 1}) {
-            const pid_t pid = rank_of(rankrun, rank);
-            send(pid, SIGSTOP);
-            EXPECT_TRUE(comes_true([&] { return state_of(pid) == 'T'; }));
-        }
-        send(rankrun, SIGTERM);
-    });
+    const auto result =
+        run_until("ready", {"--grace", "1000", "-n", "2", "sh", "-c", "[ $RANK = 0 ] && echo ready; exec sleep 1000"},
+                  [&](pid_t rankrun) {
+                      for (const int rank : {0, 1}) {
+                          const pid_t pid = rank_of(rankrun, rank);
+                          send(pid, SIGSTOP);
+                          EXPECT_TRUE(comes_true([&] { return state_of(pid) == 'T'; }));
+                      }
+                      send(rankrun, SIGTERM);
+                  });
     EXPECT_EQ(result.exit_code, 128 + SIGTERM);
 }
 
@@ -171,9 +189,7 @@ TEST_F(RankrunKilled, BySigkillLeavesNoWorkers) {
 TEST_F(RankrunKilled, MinderBySigkillLeavesNothingAndIsSaid) {
     for (const Words& command : {sleepers(3), long_tasks(2)}) {
         std::filesystem::remove(directory.path("list"));
-        const auto result = run_until("all ", command, [](pid_t rankrun) {
-            send(minder_of(rankrun), SIGKILL);
-        });
+        const auto result = run_until("all ", command, [](pid_t rankrun) { send(minder_of(rankrun), SIGKILL); });
         EXPECT_NE(result.exit_code, 0);
         EXPECT_LT(result.exit_code, 128);
         const auto lines = lines_from(result.err, "rankrun:");
@@ -192,8 +208,10 @@ TEST_F(RankrunKilled, StandardOutputEndsWithTheJob) {
 
 TEST(RankrunLeftovers, ABackgroundProcessGoesWithTheJob) {
     for (const std::string end : {"exit 0", "exit 3"}) {
-        const auto result = subprocess::run({programs().rankrun, "-n", "2", "sh", "-c", "sleep 1000 & setsid sleep 1000 & setsid sh -c 'sleep 1000 & exec sleep 1000' & " + end},
-                                            {.limit = 30s});
+        const auto result =
+            subprocess::run({programs().rankrun, "-n", "2", "sh", "-c",
+                             "sleep 1000 & setsid sleep 1000 & setsid sh -c 'sleep 1000 & exec sleep 1000' & " + end},
+                            {.limit = 30s});
         EXPECT_FALSE(result.timed_out);
         EXPECT_EQ(result.exit_code, end == "exit 0" ? 0 : 3) << result.err;
         EXPECT_EQ(result.left_behind, Words());
@@ -203,8 +221,9 @@ TEST(RankrunLeftovers, ABackgroundProcessGoesWithTheJob) {
 TEST(RankrunLeftovers, WorkersGoWithTheirRank) {
     // rank 1 is killed while its workers run: they, and the rest of the job, are gone.
     const ScriptDirectory directory;
-    const auto result = subprocess::run({programs().rankrun, "-n", "2", programs().long_tasks, directory.path("list"), "4"},
-                                        {.limit = 30s, .when_printed = "all run", .then = [](pid_t rankrun) { send(rank_of(rankrun, 1), SIGKILL); }});
+    const auto result = subprocess::run(
+        {programs().rankrun, "-n", "2", programs().long_tasks, directory.path("list"), "4"},
+        {.limit = 30s, .when_printed = "all run", .then = [](pid_t rankrun) { send(rank_of(rankrun, 1), SIGKILL); }});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
     EXPECT_EQ(lines_from(result.err, "rankrun: rank 1").size(), 1u) << result.err;

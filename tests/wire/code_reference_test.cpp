@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -50,8 +51,7 @@ TEST(CodeReference, AnAddressInTheProgramIsFoundAgain) {
          {address_of_function(), static_cast<const void*>(constant), static_cast<const void*>(&variable)}) {
         const CodeReference reference = code_reference(address);
         EXPECT_EQ(resolve(reference, 1), address);
-        EXPECT_EQ(reference.module_path.substr(0, 1), "/") << reference.module_path;
-        EXPECT_NE(reference.module_path.find("unit_tests"), std::string::npos) << reference.module_path;
+        EXPECT_EQ(reference.module_path, std::filesystem::read_symlink("/proc/self/exe"));
     }
 }
 

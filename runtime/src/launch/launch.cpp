@@ -18,12 +18,12 @@
 #include <sstream>
 #include <thread>
 
+#include <rankpool/error.hpp>
 #include "launch/ancestors.hpp"
 #include "os/failure.hpp"
 #include "os/host_name.hpp"
 #include "process/child.hpp"
 #include "wire/code_reference.hpp"
-#include <rankpool/error.hpp>
 
 namespace rankpool::launch {
 namespace {
@@ -41,7 +41,8 @@ std::optional<int> number_in(const char* variable) {
 constexpr std::string_view rankrun_name = "rank-minder", hydra_name = "hydra_pmi_proxy", slurm_name = "slurmstepd";
 
 bool begins_with_one_of(std::string_view name, std::initializer_list<std::string_view> beginnings) {
-    return std::any_of(beginnings.begin(), beginnings.end(), [&](auto beginning) { return name.starts_with(beginning); });
+    return std::any_of(beginnings.begin(), beginnings.end(),
+                       [&](auto beginning) { return name.starts_with(beginning); });
 }
 
 // The nearest launcher above this process. Only its variables count: those of one further up were inherited through it,
@@ -57,8 +58,9 @@ struct Above {
 std::optional<Above> nearest_launcher() {
     const auto rankrun = job_launcher();
     for (const Ancestor& ancestor : ancestors())
-        if (ancestor.pid == rankrun || begins_with_one_of(ancestor.name, {rankrun_name, hydra_name, slurm_name, "mpirun", "mpiexec",
-                                                                         "orterun", "orted", "prte"}))
+        if (ancestor.pid == rankrun ||
+            begins_with_one_of(ancestor.name,
+                               {rankrun_name, hydra_name, slurm_name, "mpirun", "mpiexec", "orterun", "orted", "prte"}))
             return Above{ancestor.pid, ancestor.name, std::to_string(ancestor.pid) + "." + ancestor.start_time};
     return std::nullopt;
 }
@@ -107,7 +109,8 @@ class AbstractName {
 
 bool claim(Launch& launch) {
     // The rank before the job: a name that is too long is cut at its end.
-    const AbstractName name("rankpool.rank." + std::to_string(getuid()) + "." + std::to_string(launch.rank) + "." + launch.job);
+    const AbstractName name("rankpool.rank." + std::to_string(getuid()) + "." + std::to_string(launch.rank) + "." +
+                            launch.job);
     launch.claim = name.bind();
     return static_cast<bool>(launch.claim);
 }
@@ -180,7 +183,8 @@ void refuse_second_program(const Launch& launch) {
     const auto fd = number_in("PMI_FD");
     char byte;
     if (!fd || recv(*fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return;
-    throw LaunchError("rank " + std::to_string(launch.rank) + " of this job was another program, which has ended: a rank can run one "
+    throw LaunchError("rank " + std::to_string(launch.rank) +
+                      " of this job was another program, which has ended: a rank can run one "
                       "rankpool program; use one mpirun for each");
 }
 
@@ -194,8 +198,9 @@ void refuse_step_without_mpi(const std::optional<Above>& above, Launch& launch) 
     step.job = std::string("slurm.") + (job != nullptr ? job : "") + "." + std::getenv("SLURM_STEP_ID");
     if (!claim(step)) return;  // started by a task of the step: standalone
     launch = std::move(step);
-    throw LaunchError("srun started this program as " + std::to_string(*tasks) +
-                      " tasks, but offers no MPI connection between them; use srun --mpi=pmix (see srun --mpi=list) or mpirun");
+    throw LaunchError(
+        "srun started this program as " + std::to_string(*tasks) +
+        " tasks, but offers no MPI connection between them; use srun --mpi=pmix (see srun --mpi=list) or mpirun");
 }
 
 // A job's ranks may all meet the same error. The first on this machine (it gets the name) says it; the others wait for
@@ -207,7 +212,8 @@ void say_once(const Launch& launch, const std::string& text) {
     const auto wait = [](int fd, Clock::time_point end) {
         pollfd event{fd, POLLIN, 0};
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
-        return os::retry_interrupted([&] { return poll(&event, 1, static_cast<int>(std::max<long long>(left, 0))); }) > 0;
+        return os::retry_interrupted([&] { return poll(&event, 1, static_cast<int>(std::max<long long>(left, 0))); }) >
+               0;
     };
     const AbstractName name("rankpool.report." + std::to_string(getuid()) + "." + launch.job);
     const os::UniqueFd speaker = name.bind();
@@ -287,8 +293,8 @@ void let_output_through(const Launch& launch) {
 void give_up(const Launch& launch, const std::string& why) {
     std::string text = "rankpool: " + why;
     if (launch.size > 1)
-        text += " (rank " + std::to_string(launch.rank) + " of " + std::to_string(launch.size) + ", pid " + std::to_string(getpid()) +
-                " on " + os::host_name() + ")";
+        text += " (rank " + std::to_string(launch.rank) + " of " + std::to_string(launch.size) + ", pid " +
+                std::to_string(getpid()) + " on " + os::host_name() + ")";
     text += '\n';
     std::fflush(nullptr);
     if (launch.job.empty())

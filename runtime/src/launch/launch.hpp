@@ -23,8 +23,8 @@ struct Launch {
     Starter starter = Starter::nobody;
     int rank = 0;
     int size = 1;
-    int local_size = 1;      // ranks on this machine, as the launcher says; where it does not, at most this many
-    std::string job;         // names the job on this machine
+    int local_size = 1;  // ranks on this machine, as the launcher says; where it does not, at most this many
+    std::string job;     // names the job on this machine
     os::UniqueFd claim;
     std::optional<JobMembership> membership;  // rankrun's
 
@@ -39,8 +39,8 @@ void detect(Launch& launch);
 /// Removes the launchers' variables and ours from the environment: what this process starts is no rank.
 void clear_launcher_variables();
 
-/// Waits, a second at most, until MPI's launcher has read what this process printed. To be called before MPI_Abort: told
-/// to abort, the launcher ends without looking for more (MPICH's does).
+/// Waits, a second at most, until MPI's launcher has read what this process printed. To be called before MPI_Abort:
+/// told to abort, the launcher ends without looking for more (MPICH's does).
 void let_output_through(const Launch& launch);
 
 /// Ends a process that cannot be part of its job, with exit code 1, so that the launcher ends the others too, also

@@ -4,20 +4,23 @@
 #include <string>
 #include <string_view>
 
-#include "wire/code_reference.hpp"
 #include <rankpool/error.hpp>
+#include "wire/code_reference.hpp"
 
 namespace rankpool::launch {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 std::string text_of(const wire::Buffer& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 struct Build {
     std::string identity, program;
 
-    explicit Build(const std::string& told) : identity(told.substr(0, told.find('\n'))), program(told.substr(told.find('\n') + 1)) {}
+    explicit Build(const std::string& told)
+        : identity(told.substr(0, told.find('\n'))), program(told.substr(told.find('\n') + 1)) {}
     std::string text() const { return program + " (build " + identity + ")"; }
 };
 
@@ -25,7 +28,8 @@ struct Build {
 
 void require_same_build(comm::Transport& transport) {
     std::error_code unknown;
-    const std::string own = wire::build_identity() + "\n" + std::filesystem::read_symlink("/proc/self/exe", unknown).string();
+    const std::string own =
+        wire::build_identity() + "\n" + std::filesystem::read_symlink("/proc/self/exe", unknown).string();
     std::string complaint;
     if (const auto told = transport.gather(bytes_of(own), 0); transport.rank() == 0) {
         const Build first(own);

@@ -3,6 +3,7 @@
 //     endings run void | return N | exit N | throw | throw-in-task | throw-own | twice
 //     endings spmd return N0 N1 …     rank r returns Nr (0 when none is given)
 //     endings spmd early N LIST       rank 0 returns N; the others say "works on" when it is about to, and return 0
+//     endings spmd print N            every rank prints a line that it does not flush, and returns N
 //     endings spmd throw R            rank R throws, the others wait for it
 //     endings spmd twice
 #include <sched.h>
@@ -27,8 +28,10 @@ int fail_at_three(int x) {
     return x;
 }
 
-void print(const char* text) {
-    std::printf("%s\n", text);
+void print(const std::string& text) {
+    // One write, whatever MPI made of the stream: MPICH leaves it unbuffered, and the ranks' words would mix.
+    const std::string line = text + "\n";
+    std::fwrite(line.data(), 1, line.size(), stdout);
     std::fflush(stdout);
 }
 
@@ -49,7 +52,7 @@ int run(int argc, char** argv) {
     try {
         rankpool::run(argc, argv, [] { print("in the second main"); });
     } catch (const std::logic_error& error) {
-        print((std::string("logic_error: ") + error.what()).c_str());
+        print(std::string("logic_error: ") + error.what());
     }
     return code;
 }
@@ -67,6 +70,10 @@ int spmd(int argc, char** argv) {
             while (access(argv[4], F_OK) != 0) sched_yield();
             print("works on");
         }
+        if (way == "print") {
+            std::printf("rank %d has spoken\n", rank);
+            return std::atoi(argv[3]);
+        }
         if (way == "throw") {
             world.barrier();
             if (rank == std::atoi(argv[3])) throw std::length_error("this rank has had enough");
@@ -79,7 +86,7 @@ int spmd(int argc, char** argv) {
     try {
         rankpool::spmd(argc, argv, [](rankpool::Communicator&) { print("in the second main"); });
     } catch (const std::logic_error& error) {
-        print((std::string("logic_error: ") + error.what()).c_str());
+        print(std::string("logic_error: ") + error.what());
     }
     return code;
 }

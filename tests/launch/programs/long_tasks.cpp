@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
         const int workers = std::atoi(argv[2]);
         rankpool::Pool pool(workers);
         // More items than workers: a rank may be given one that waits behind another.
-        pool.map(run_for_ever, std::vector<Job>(static_cast<std::size_t>(workers) * 8, {argv[1], workers, argc > 3}), {.chunksize = 1});
+        pool.map(run_for_ever, std::vector<Job>(static_cast<std::size_t>(workers) * 8, {argv[1], workers, argc > 3}),
+                 {.chunksize = 1});
     });
 }

@@ -39,8 +39,10 @@ int main(int argc, char** argv) {
         std::fflush(stdout);
         world.barrier();
         int result = 0;
-        if (world.rank() == 0 && argc > 2 && std::string(argv[1]) == "system") result = std::system(argv[2]) == 0 ? 0 : 1;
-        if (world.rank() == 0 && argc > 2 && std::string(argv[1]) == "inherit") result = start_with(environment, argv[2]);
+        if (world.rank() == 0 && argc > 2 && std::string(argv[1]) == "system")
+            result = std::system(argv[2]) == 0 ? 0 : 1;
+        if (world.rank() == 0 && argc > 2 && std::string(argv[1]) == "inherit")
+            result = start_with(environment, argv[2]);
         world.barrier();
         return result;
     });
