@@ -33,9 +33,9 @@ using Clock = std::chrono::steady_clock;
 
 class Minder {
   public:
-    Minder(const Options& options, const std::string& program, os::UniqueFd front, pid_t front_group, const sigset_t& mask)
+    Minder(const Options& options, const std::string& program, int front, pid_t front_group, const sigset_t& mask)
         : options_(options),
-          front_(std::move(front)),
+          front_(front),
           memory_(rankpool::shm::JobMemory::create(options.ranks)),
           door_(options.ranks, memory_.fd()),
           starter_{program, options.command, mask, isatty(STDIN_FILENO) == 1 ? front_group : 0} {
@@ -81,7 +81,7 @@ class Minder {
     }
 
     void wait() {
-        std::vector<pollfd> events{{front_.get(), POLLIN, 0}, {endings_.get(), POLLIN, 0}};
+        std::vector<pollfd> events{{front_, POLLIN, 0}, {endings_.get(), POLLIN, 0}};
         for (const int descriptor : door_.descriptors()) events.push_back({descriptor, POLLIN, 0});
         int limit = -1;
         if (kill_at_)
@@ -99,7 +99,7 @@ class Minder {
     }
 
     void listen_to_front() {
-        const os::Packet packet = os::receive_packet(front_.get(), sizeof(SignalNotice));
+        const os::Packet packet = os::receive_packet(front_, sizeof(SignalNotice));
         SignalNotice notice;
         if (!packet.alive || packet.bytes.size() != sizeof notice) {  // the front is gone: nobody wants this job
             kill_all_descendants();
@@ -187,7 +187,8 @@ class Minder {
     }
 
     const Options& options_;
-    os::UniqueFd front_, endings_;
+    int front_;  // the socket, the caller's
+    os::UniqueFd endings_;
     rankpool::shm::JobMemory memory_;
     rankpool::launch::JobDoor door_;
     RankStarter starter_;
@@ -205,21 +206,15 @@ void mind(const Options& options, const std::string& program, os::UniqueFd front
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NAME, "rank-minder");  // whoever kills all that is called rankrun leaves one to clean up
     signal(SIGPIPE, SIG_IGN);
-    int code = 1;
-    const int socket = front.get();
+    Verdict verdict{1};
     try {
-        Minder minder(options, program, std::move(front), front_group, mask);
-        code = minder.run();
-        kill_all_descendants();  // what the ranks left behind
-        const Verdict verdict{code};
-        (void)os::send_packet(socket, {reinterpret_cast<const std::byte*>(&verdict), sizeof verdict});
+        verdict.exit_code = Minder(options, program, front.get(), front_group, mask).run();
     } catch (const std::exception& error) {
         std::fprintf(stderr, "rankrun: %s\n", error.what());
-        kill_all_descendants();
-        const Verdict verdict{code};
-        (void)os::send_packet(socket, {reinterpret_cast<const std::byte*>(&verdict), sizeof verdict});
     }
-    _exit(code);
+    kill_all_descendants();  // what the ranks left behind
+    (void)os::send_packet(front.get(), {reinterpret_cast<const std::byte*>(&verdict), sizeof verdict});
+    _exit(verdict.exit_code);
 }
 
 }  // namespace rankrun

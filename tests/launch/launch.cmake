@@ -2,7 +2,7 @@
 set(launch_suites
   RankrunOptions RankrunPrograms RankrunEnvironment RankrunExitCodes RankrunStreams RankrunLadder RankrunSignals RankrunKilled
   RankrunLeftovers RankrunJobs
-  LaunchAs LaunchNested LaunchStale LaunchSlurm LaunchBuilds LaunchMissingModule LaunchDependencies
+  LaunchAs LaunchNested LaunchSecondProgram LaunchMpirunUnderRankrun LaunchStale LaunchSlurm LaunchBuilds LaunchMissingModule LaunchOtherMpi LaunchDependencies
   RunEnds SpmdEnds
   ParentDeath Interrupt)
 
@@ -45,7 +45,8 @@ foreach(name IN LISTS RANKPOOL_MPIS)
 endforeach()
 
 foreach(suite IN LISTS launch_suites)
-  if(suite STREQUAL "LaunchMissingModule" AND NOT launch_mpis)
+  list(LENGTH launch_mpis mpi_count)
+  if((suite MATCHES "^(LaunchMissingModule|LaunchMpirunUnderRankrun)$" AND mpi_count EQUAL 0) OR (suite STREQUAL "LaunchOtherMpi" AND mpi_count LESS 2))
     continue()
   endif()
   rankpool_test(launch.${suite} COMMAND launch_tests --gtest_filter=${suite}.*:*/${suite}.* TIMEOUT 120 LABELS launch)

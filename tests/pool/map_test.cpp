@@ -7,6 +7,9 @@
 #include <memory>
 #include <numeric>
 #include <sstream>
+#include <thread>
+
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "pool/backends.hpp"
@@ -281,6 +284,30 @@ TEST_P(Map, TasksRunElsewhereAndKnowWhere) {
         EXPECT_EQ(pid, workers[static_cast<std::size_t>(index)].pid);
         EXPECT_EQ(rank, workers[static_cast<std::size_t>(index)].rank);
     }
+}
+
+TEST_P(Map, NoWorkerIsIdleWhileAnotherHasTwoItems) {
+    if (!isolated()) return;
+    char path[] = "/tmp/rankpool-meeting-XXXXXX";
+    const int meeting = mkstemp(path);
+    ASSERT_GE(meeting, 0);
+    Pool pool(options(4));
+    // Every item waits until all four have begun: that needs four workers. The limit only ends a test that has failed.
+    const auto met = pool.map([](const std::string& file) {
+        const int fd = open(file.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+        const bool wrote = write(fd, "x", 1) == 1;
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        bool all = false;
+        while (wrote && !all && std::chrono::steady_clock::now() < limit) {
+            all = lseek(fd, 0, SEEK_END) >= 4;
+            sched_yield();
+        }
+        close(fd);
+        return all;
+    }, std::vector<std::string>(4, path), {.chunksize = 1});
+    EXPECT_EQ(met, std::vector<bool>(4, true));
+    close(meeting);
+    unlink(path);
 }
 
 TEST_P(Map, PoolsHaveTheSizeAskedFor) {

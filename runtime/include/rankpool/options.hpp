@@ -35,8 +35,10 @@ enum class OnLoss {
 struct MapOptions {
     /// Items that a worker takes at a time; 0: chosen from measured item time. Never changes results or errors.
     std::size_t chunksize = 0;
+    /// Of calls with one result for all items; imap throws each error at its place, map_outcomes gives each.
     OnError on_error = OnError::finish_all;
-    /// Shows on stderr how far the call is: a bar with rate and time left on a terminal, a line now and then elsewhere.
+    /// Shows on stderr how far the call is, while somebody waits for it: a bar with rate and time left on a terminal, a line
+    /// now and then elsewhere. Not for imap, whose consumer counts the results it takes.
     bool progress = false;
     /// imap only: items that are read ahead of the consumer; 0: a bound chosen by the pool.
     std::size_t buffersize = 0;

@@ -40,7 +40,7 @@ Call::Call(std::shared_ptr<Core> core, std::shared_ptr<const KnownFunction> func
     if (plan_.attended) {
         core_->need_service();
         sink_.on_failure = [this] {
-            if (plan_.fail_fast) core_->attend(shared_from_this());
+            if (plan_.options.fail_fast) core_->attend(shared_from_this());
         };
     } else {
         sink_.on_failure = [this] { changed_.notify_all(); };
@@ -60,7 +60,7 @@ bool Call::settled_locked() const {
 }
 
 bool Call::wants_dropping_locked() const {
-    return !dropped_ && (refused_ || (plan_.fail_fast && sink_.any_failed()));
+    return !dropped_ && (refused_ || (plan_.options.fail_fast && sink_.any_failed()));
 }
 
 bool Call::wants_batch_locked() const {
@@ -68,12 +68,15 @@ bool Call::wants_batch_locked() const {
 }
 
 std::size_t Call::hungry_site_locked() const {
-    const std::size_t sites = core_->sites().size();
-    for (std::size_t site = 0; site < sites; ++site) {
+    // The one with the fewest batches: none gets its second before every one has its first.
+    std::size_t hungriest = no_site, fewest = prefetch;
+    for (std::size_t site = 0; site < core_->sites().size(); ++site) {
         const auto given = static_cast<std::size_t>(std::count_if(batches_.begin(), batches_.end(), [&](const auto& batch) { return batch->site == site; }));
-        if (given < prefetch) return site;
+        if (given >= fewest) continue;
+        hungriest = site;
+        fewest = given;
     }
-    return no_site;
+    return hungriest;
 }
 
 std::uint64_t Call::batch_size(std::size_t site) const {
@@ -246,8 +249,7 @@ Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const
     Call::Plan plan;
     plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
     const auto workers = static_cast<std::uint64_t>(core.size());
-    plan.fail_fast = options.on_error == OnError::fail_fast;
-    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), plan.fail_fast};
+    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), options.on_error == OnError::fail_fast};
     plan.progress = options.progress;
     return plan;
 }

@@ -18,7 +18,6 @@ class Call : public std::enable_shared_from_this<Call> {
     struct Plan {
         Items items;
         JobOptions options;
-        bool fail_fast = false;
         bool progress = false;
         bool attended = false;  // by the service thread, besides whoever waits
     };

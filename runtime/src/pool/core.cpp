@@ -92,14 +92,12 @@ Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpi
     sites_.push_back(std::move(site));
 }
 
-Core::~Core() {
-    if (owner_ == getpid()) return;
-    for (auto& site : sites_) (void)site.release();  // a copy made by the program's own fork: the workers are not its to end
-    stateless_.clear();
-}
-
 void Core::shut_down() {
-    if (owner_ != getpid()) return;
+    if (owner_ != getpid()) {
+        // A copy made by the program's own fork: workers, threads and locks belong to the original. It is kept for ever.
+        new std::shared_ptr<Core>(shared_from_this());
+        return;
+    }
     terminate();
     {
         std::unique_lock lock(mutex_);

@@ -46,7 +46,6 @@ class KnownFunction {
 class Core : public std::enable_shared_from_this<Core> {
   public:
     Core(int processes, Backend backend, EngineOptions options);
-    ~Core();
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
 

@@ -149,12 +149,6 @@ void Engine::cancel(JobId id, bool at_once) {
     finish_jobs();
 }
 
-bool Engine::is_over(JobId id) {
-    std::lock_guard lock(mutex_);
-    const auto job = jobs_.find(id);
-    return job == jobs_.end() || job->second->sink == nullptr;
-}
-
 void Engine::publish_waiting() {
     bool any = false;
     while (!pending_.empty()) {
@@ -386,11 +380,6 @@ std::vector<WorkerStats> Engine::stats() {
         list.push_back(std::move(now));
     }
     return list;
-}
-
-std::exception_ptr Engine::broken() {
-    std::lock_guard lock(mutex_);
-    return broken_;
 }
 
 }  // namespace rankpool::pool

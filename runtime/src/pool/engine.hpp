@@ -74,7 +74,6 @@ class Engine {
     /// Drops what has not been started. The job is over when nothing of it runs any more, or at once with `at_once`:
     /// then its sink is never called again.
     void cancel(JobId job, bool at_once);
-    bool is_over(JobId job);
 
     enum class Role { caller, service };
     /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked. A
@@ -86,12 +85,10 @@ class Engine {
     /// Looks at the engine anew: for a driver whose `done` depends on something else too.
     void wake();
 
-    /// Ends everything: every unfinished item fails with `why` (a packed error), the workers are killed.
+    /// Ends everything: every unfinished item fails with `why`, the workers are killed.
     void terminate(const std::exception_ptr& why);
 
     std::vector<WorkerStats> stats();
-    /// Why no work can be done any more; empty while it can.
-    std::exception_ptr broken();
 
   private:
     struct Job;

@@ -209,6 +209,7 @@ void Engine::find_orphans() {
         // What the workers sent before they became idle may have arrived since the rings were read.
         for (auto& worker : workers_)
             if (worker->alive) drain(*worker);
+        if (broken_) return;  // one of them had bad news, and the jobs are gone
         if (!job->cancelled) give_back(*job, job->coverage.first(), job->coverage.end(), false);
     }
     if (all_settled && pending_.empty()) check_orphans_ = false;

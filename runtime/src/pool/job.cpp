@@ -50,6 +50,17 @@ OpenFunction::OpenFunction(std::span<const std::byte> packed) {
     descriptor_ = found;
 }
 
+void run_once(std::span<const std::byte> packed) {
+    const OpenFunction function(packed);
+    const std::byte nothing{};
+    std::byte result{};
+    task::Stretch stretch;
+    stretch.items = &nothing;
+    stretch.results = &result;
+    function.descriptor().run(function.function(), stretch, 0, 1);
+    if (stretch.error) std::rethrow_exception(stretch.error);
+}
+
 std::span<const std::byte> Items::part(std::uint64_t begin, std::uint64_t end) const {
     const std::uint64_t from = begin - first, to = end - first;
     if (ends == nullptr) return {bytes + from * item_size, static_cast<std::size_t>((to - from) * item_size)};

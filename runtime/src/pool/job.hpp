@@ -41,6 +41,9 @@ class OpenFunction {
     void* function_ = nullptr;
 };
 
+/// Runs a packed function without arguments: a pool's initializer. Throws what it throws.
+void run_once(std::span<const std::byte> packed);
+
 /// The items of a job, as indices [first, first + count) of the user's call.
 struct Items {
     std::uint64_t first = 0;

@@ -68,8 +68,8 @@ EngineOptions get_engine_options(os::ByteReader& in) {
     options.task_timeout = in.get<std::chrono::nanoseconds>();
     // Affinity is a matter of the rank's own machine and place: the workers get the rank's.
     options.surroundings = process::Surroundings::here();
-    options.surroundings.environment.resize(in.get<std::uint32_t>());
-    for (std::string& variable : options.surroundings.environment) variable = in.get_string();
+    options.surroundings.environment.clear();
+    for (auto count = in.get<std::uint32_t>(); count > 0; --count) options.surroundings.environment.push_back(in.get_string());
     options.surroundings.working_directory = in.get_string();
     options.surroundings.umask = in.get<mode_t>();
     return options;

@@ -38,7 +38,6 @@ class Stream : public std::enable_shared_from_this<Stream> {
         std::exception_ptr error;
         std::optional<Failure> failure;
     };
-    // Of one site: which function it is there, and how much it has to do.
     void fill(std::uint64_t window);
     bool read_item(Chunk& chunk);
     void give(std::shared_ptr<Chunk> chunk);

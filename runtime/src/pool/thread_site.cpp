@@ -95,14 +95,7 @@ class ThreadSite::Runner {
     void initialize(const std::vector<std::byte>& initializer) {
         if (initializer.empty()) return;
         const ThreadContext here(context_);
-        const OpenFunction function(initializer);
-        const std::byte nothing{};
-        std::byte result{};
-        task::Stretch stretch;
-        stretch.items = &nothing;
-        stretch.results = &result;
-        function.descriptor().run(function.function(), stretch, 0, 1);
-        if (stretch.error) std::rethrow_exception(stretch.error);
+        run_once(initializer);
     }
 
     /// Takes the next item of the batch and runs it. With the lock held, which is released meanwhile.

@@ -110,14 +110,7 @@ class Worker {
         set_state(WorkerState::initializing);
         std::exception_ptr error;
         try {
-            const OpenFunction function(orders_.initializer);
-            const std::byte nothing{};
-            std::byte result{};
-            task::Stretch stretch;
-            stretch.items = &nothing;
-            stretch.results = &result;
-            function.descriptor().run(function.function(), stretch, 0, 1);
-            error = stretch.error;
+            run_once(orders_.initializer);
         } catch (...) {
             error = std::current_exception();
         }

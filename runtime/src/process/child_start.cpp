@@ -93,12 +93,10 @@ void start_child(os::Packet spawn, const Works& works) {
                                       os::Mapping::Access::read_only);
             os::ByteReader reader({mapping.data(), request.specification_bytes});
             Surroundings surroundings;
-            surroundings.environment.resize(reader.get<std::uint32_t>());
-            for (std::string& variable : surroundings.environment) variable = reader.get_string();
+            for (auto count = reader.get<std::uint32_t>(); count > 0; --count) surroundings.environment.push_back(reader.get_string());
             surroundings.working_directory = reader.get_string();
             surroundings.umask = reader.get<mode_t>();
-            surroundings.affinity.resize(reader.get<std::uint32_t>());
-            for (auto& word : surroundings.affinity) word = reader.get<std::uint64_t>();
+            for (auto count = reader.get<std::uint32_t>(); count > 0; --count) surroundings.affinity.push_back(reader.get<std::uint64_t>());
             const auto rest = reader.rest();
             description.assign(rest.begin(), rest.end());
             const os::UniqueFd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
