@@ -1,8 +1,12 @@
 #include "pool/call_sink.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 
+#include "os/memory.hpp"
+#include <rankpool/pool/rows.hpp>
 #include <rankpool/remote.hpp>
 
 namespace rankpool::pool {
@@ -15,7 +19,18 @@ std::exception_ptr to_exception(const Failure& failure, std::optional<std::size_
     return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
 }
 
+// Smaller memory is likely to be some that was used before, and has its pages.
+constexpr std::size_t fresh_memory = std::size_t{4} << 20;
+
 }  // namespace
+
+void prepare_pages(void* memory, std::size_t bytes) noexcept {
+    if (bytes < fresh_memory) return;
+    const auto begin = os::whole_pages(reinterpret_cast<std::uintptr_t>(memory));
+    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / os::page_size() * os::page_size();
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
+}
 
 CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size)
     : output_(output), count_(count), result_size_(result_size) {

@@ -25,7 +25,7 @@ class Coverage {
     std::uint64_t count(std::uint64_t begin, std::uint64_t count) const {
         std::uint64_t found = 0;
         for_words(begin, count, [&](std::uint64_t word, std::uint64_t mask) {
-            found += static_cast<std::uint64_t>(std::popcount(words_[word] & mask));
+            if (const std::uint64_t both = words_[word] & mask; both != 0) found += static_cast<std::uint64_t>(std::popcount(both));
         });
         return found;
     }
@@ -34,7 +34,7 @@ class Coverage {
     std::uint64_t add(std::uint64_t begin, std::uint64_t count) {
         std::uint64_t known = 0;
         for_words(begin, count, [&](std::uint64_t word, std::uint64_t mask) {
-            known += static_cast<std::uint64_t>(std::popcount(words_[word] & mask));
+            if (const std::uint64_t both = words_[word] & mask; both != 0) known += static_cast<std::uint64_t>(std::popcount(both));
             words_[word] |= mask;
         });
         done_ += count - known;

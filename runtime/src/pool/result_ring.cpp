@@ -107,7 +107,12 @@ bool RingConsumer::drain(const std::function<void(const ReceivedFrame&)>& take) 
         moved = true;
         head_ += taken;
         page.ring.head.store(head_, std::memory_order_release);
-        page.space.signal();
+        // The producer may be waiting for room; a signal for each of many small frames would cost more than they do.
+        unannounced_ += taken;
+        if (unannounced_ >= segment_.capacity() / 8 || taken == available) {
+            page.space.signal();
+            unannounced_ = 0;
+        }
     }
 }
 

@@ -73,6 +73,7 @@ class RingConsumer {
   private:
     Segment& segment_;
     std::uint64_t head_ = 0;
+    std::size_t unannounced_ = 0;  // taken out since the producer was last told
     Frame partial_{};          // a frame that is larger than the ring, being collected
     wire::Buffer collected_;
     bool collecting_ = false;

@@ -30,11 +30,14 @@ std::int64_t now_ns() { return Clock::now().time_since_epoch().count(); }
 
 // A claim should last about this long: long enough that claiming costs nothing, short enough for an even end.
 constexpr double claim_ns = 200'000;
-// Items below this time are run in blocks: noting each of them would cost as much as they do.
+// Items below this time are run in blocks of about `block_ns`: noting each of them would cost as much as they do.
 constexpr double trivial_ns = 100;
-constexpr std::uint64_t block_items = 64;
+constexpr double block_ns = 5'000;
+constexpr std::uint64_t largest_block = 4096;
 // Bytes of input that are copied at once: they stay in the cache.
 constexpr std::size_t input_piece = std::size_t{256} << 10;
+// A smaller claim has what lies behind it copied too: the next one may need no copy of its own.
+constexpr std::size_t input_window = std::size_t{4} << 10;
 // The pool is woken for results at least this often, and whenever the worker has nothing left to do.
 constexpr std::int64_t report_ns = 200'000;
 
@@ -212,7 +215,8 @@ class Worker {
             for (; next < claim.end && !dropped(); ++next) send_error(claim.job, next, error);
         }
         page_.block.store(0, std::memory_order_release);
-        const double took = static_cast<double>((Clock::now() - started).count());
+        const auto finished = Clock::now();
+        const double took = static_cast<double>((finished - started).count());
         items_run_ += done;
         if (done > 0) {
             item_ns_ = took / static_cast<double>(done);
@@ -220,7 +224,7 @@ class Worker {
         }
         page_.busy.store(page_.busy.load(std::memory_order_relaxed) + static_cast<std::int64_t>(took), std::memory_order_relaxed);
         page_.items.store(items_run_, std::memory_order_relaxed);
-        if (now_ns() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
+        if (finished.time_since_epoch().count() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
     }
 
     bool dropped() const { return job_ != nullptr && job_->dropped.load(std::memory_order_seq_cst) != 0; }
@@ -247,15 +251,27 @@ class Worker {
             stretch_.items = arena_bytes(job.items + index * job.item_size, (end - begin) * job.item_size);
             return end;
         }
-        const std::uint64_t count = std::min<std::uint64_t>(end - begin, std::max<std::uint64_t>(1, input_piece / job.item_size));
+        if (input_job_ != job.id || begin < input_begin_ || begin >= input_end_) read_input(job, begin, end);
+        stretch_.first = input_begin_;
+        stretch_.items = input_.front().bytes;
+        return std::min(end, input_end_);
+    }
+
+    // Copies items [begin, end) of the pool's memory, or the first of them; and some behind them if they are few.
+    void read_input(const JobBlock& job, std::uint64_t begin, std::uint64_t end) {
+        const std::uint64_t most = std::max<std::uint64_t>(1, input_piece / job.item_size);
+        const std::uint64_t wanted = std::max(std::min(end - begin, most), input_window / job.item_size);
+        const std::uint64_t count = std::min(wanted, job.first + job.count - begin);
         const std::size_t bytes = static_cast<std::size_t>(count) * job.item_size;
+        input_job_ = 0;
         input_.resize((bytes + sizeof(InputLine) - 1) / sizeof(InputLine));
         iovec local{input_.data(), bytes};
-        iovec remote{reinterpret_cast<void*>(job.items + index * job.item_size), bytes};
+        iovec remote{reinterpret_cast<void*>(job.items + (begin - job.first) * job.item_size), bytes};
         const ssize_t got = process_vm_readv(orders_.pool_pid, &local, 1, &remote, 1, 0);
         if (got != static_cast<ssize_t>(bytes)) os::fail("process_vm_readv", "the items of a map");
-        stretch_.items = input_.front().bytes;
-        return begin + count;
+        input_job_ = job.id;
+        input_begin_ = begin;
+        input_end_ = begin + count;
     }
 
     // Returns how many items were run.
@@ -300,8 +316,8 @@ class Worker {
     }
 
     std::uint64_t block_size(const Claim& claim) const {
-        const bool trivial = timed(claim.function) && item_ns_ < trivial_ns;
-        return trivial && !claim.one_by_one ? block_items : 1;
+        if (claim.one_by_one || !timed(claim.function) || item_ns_ >= trivial_ns) return 1;
+        return std::min(largest_block, static_cast<std::uint64_t>(block_ns / item_ns_));
     }
 
     // Notes what is being run, runs it, and makes what it printed visible. Until settle(), the block is in doubt.
@@ -394,7 +410,8 @@ class Worker {
 
     const JobBlock* job_ = nullptr;  // the one being worked on
     task::Stretch stretch_;
-    std::vector<InputLine> input_;
+    std::vector<InputLine> input_;  // items [input_begin_, input_end_) of a job
+    std::uint64_t input_job_ = 0, input_begin_ = 0, input_end_ = 0;
     std::vector<std::uint64_t> ends_;
     wire::Buffer encoded_;
     std::map<std::uint64_t, std::unique_ptr<OpenFunction>> functions_;

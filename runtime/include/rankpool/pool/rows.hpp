@@ -15,6 +15,10 @@
 
 namespace rankpool::pool {
 
+/// Memory that is about to be written gets its pages in one go, large ones where the kernel has them: a hint, for a
+/// vector of many megabytes half of the time of a call.
+void prepare_pages(void* memory, std::size_t bytes) noexcept;
+
 /// The items of a range as a call's input: the range's own memory where it is a row of trivially copyable items, a copy
 /// of them where it is not contiguous, else each of them serialized. Refers to the range.
 template <class Item>
@@ -78,6 +82,8 @@ class Results {
   public:
     Results(std::size_t count, CallOutput& output) : count_(count) {
         if constexpr (in_place) {
+            results_.reserve(count);
+            prepare_pages(results_.data(), count * sizeof(R));
             results_.resize(count);
             output.rows = reinterpret_cast<std::byte*>(results_.data());
         } else {

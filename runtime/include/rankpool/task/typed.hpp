@@ -1,9 +1,12 @@
 // From types to bytes: the descriptor of "call F with an Item", and how items and results lie in memory.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <typeinfo>
 #include <variant>
@@ -42,13 +45,23 @@ struct Typed {
         }
     }
 
+    // A copy of the row: it may lie in read-only memory that other workers share.
+    static R call_row(F& function, const std::byte* row) {
+        if constexpr (std::is_trivially_copyable_v<Item>) {
+            std::array<std::byte, sizeof(Item)> bytes;
+            std::memcpy(bytes.data(), row, sizeof(Item));
+            return call(function, std::bit_cast<Item>(bytes));
+        } else {
+            alignas(Item) std::byte bytes[sizeof(Item)];
+            std::memcpy(bytes, row, sizeof(Item));
+            return call(function, std::move(*std::launder(reinterpret_cast<Item*>(bytes))));
+        }
+    }
+
     static R call_at(F& function, const Stretch& stretch, std::size_t index) {
         const std::size_t at = index - stretch.first;
         if constexpr (in_rows<Item>) {
-            // A copy: the row may be read-only memory that other workers share.
-            alignas(Item) std::byte bytes[sizeof(Item)];
-            std::memcpy(bytes, stretch.items + at * sizeof(Item), sizeof(Item));
-            return call(function, std::move(*std::launder(reinterpret_cast<Item*>(bytes))));
+            return call_row(function, stretch.items + at * sizeof(Item));
         } else {
             const std::uint64_t begin = *(stretch.ends + at - 1), end = *(stretch.ends + at);
             return call(function, wire::decode<Item>({stretch.items + begin, static_cast<std::size_t>(end - begin)}));
@@ -59,11 +72,18 @@ struct Typed {
         F& function = *static_cast<F*>(opaque);
         std::size_t index = begin;
         try {
-            if constexpr (in_rows<R>) {
-                std::byte* results = stretch.results;
+            if constexpr (in_rows<R> && in_rows<Item>) {
+                // By pointers of its own, which nothing else changes: a loop that the compiler can vectorize.
+                const std::byte* __restrict item = stretch.items + (begin - stretch.first) * sizeof(Item);
+                std::byte* __restrict place = stretch.results + (begin - stretch.results_first) * sizeof(R);
+                for (; index != end; ++index, item += sizeof(Item), place += sizeof(R)) {
+                    const R result = call_row(function, item);
+                    std::memcpy(place, &result, sizeof(R));
+                }
+            } else if constexpr (in_rows<R>) {
                 for (; index != end; ++index) {
                     const R result = call_at(function, stretch, index);
-                    std::memcpy(results + (index - stretch.results_first) * sizeof(R), &result, sizeof(R));
+                    std::memcpy(stretch.results + (index - stretch.results_first) * sizeof(R), &result, sizeof(R));
                 }
             } else {
                 for (; index != end; ++index) {
