@@ -46,7 +46,7 @@ TEST_P(Map, TakesFunctionPointersLambdasAndFunctionObjects) {
         int operator()(int x) const { return factors[static_cast<std::size_t>(x) % factors.size()] * x; }
     };
     Pool pool(options());
-    const int offset = 5;
+    int offset = 5;
     EXPECT_EQ(pool.map(square, {1, 2, 3}), (std::vector{1, 4, 9}));
     EXPECT_EQ(pool.map(&square, {1, 2, 3}), (std::vector{1, 4, 9}));
     EXPECT_EQ(pool.map([](int x) { return -x; }, {1, 2}), (std::vector{-1, -2}));

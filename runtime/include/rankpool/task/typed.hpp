@@ -6,7 +6,6 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <new>
 #include <type_traits>
 #include <typeinfo>
 #include <variant>
@@ -47,15 +46,9 @@ struct Typed {
 
     // A copy of the row: it may lie in read-only memory that other workers share.
     static R call_row(F& function, const std::byte* row) {
-        if constexpr (std::is_trivially_copyable_v<Item>) {
-            std::array<std::byte, sizeof(Item)> bytes;
-            std::memcpy(bytes.data(), row, sizeof(Item));
-            return call(function, std::bit_cast<Item>(bytes));
-        } else {
-            alignas(Item) std::byte bytes[sizeof(Item)];
-            std::memcpy(bytes, row, sizeof(Item));
-            return call(function, std::move(*std::launder(reinterpret_cast<Item*>(bytes))));
-        }
+        std::array<std::byte, sizeof(Item)> bytes;
+        std::memcpy(bytes.data(), row, sizeof(Item));
+        return call(function, std::bit_cast<Item>(bytes));
     }
 
     static R call_at(F& function, const Stretch& stretch, std::size_t index) {
