@@ -35,6 +35,7 @@ const Programs& programs();
 /// A temporary directory for shell scripts and for the files by which programs and tests meet.
 class ScriptDirectory : public TemporaryDirectory {
   public:
+    ScriptDirectory() {}  // written out: a constant of the type needs it
     std::string path(const std::string& name) const { return (TemporaryDirectory::path() / name).string(); }
     std::string text() const { return TemporaryDirectory::path().string(); }
     /// Makes a shell script and returns its path.
