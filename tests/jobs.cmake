@@ -29,6 +29,20 @@ foreach(launcher IN ITEMS alone LISTS launchers)
   rankpool_test(example.cpu_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:cpu_count>" "-DEXPECT=[Cc][Pp][Uu]" -P ${check} LABELS example)
   rankpool_test(example.word_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:word_count>"
     "-DSAME_AS=$<TARGET_FILE:word_count>|--serial" -P ${check} LABELS example)
+  rankpool_test(example.pi.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:pi>"
+    "-DEXPECT=pi = 3\\.141592653590, error" "-DSAME_AS=$<TARGET_FILE:pi>" -P ${check} LABELS example)
+  set(ring "ring: 4 rank.s., 400 hops, sum of the path 600\n")
+  set(ranks 4)
+  if(launcher STREQUAL "alone")
+    set(ring "ring: 1 rank.s., 100 hops, sum of the path 0\n")
+    set(ranks 1)
+  endif()
+  rankpool_test(example.ring.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:ring>" "-DEXPECT=${ring}" -P ${check} LABELS example)
+  rankpool_test(example.heat.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:heat>|60|80|100"
+    "-DEXPECT=heat: 60 x 80, 100 steps, ${ranks} rank.s.: maximum [0-9.]+, checksum [0-9a-f]+, equal to the serial run" -P ${check} LABELS example)
+  # Ranks without a row, and ranks with one.
+  rankpool_test(example.heat_few_rows.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:heat>|3|40|50"
+    "-DEXPECT=heat: 3 x 40, 50 steps, ${ranks} rank.s.: .*, equal to the serial run" -P ${check} LABELS example)
   if(NOT RANKPOOL_SANITIZE)
     rankpool_test(faults.deadly_file.${launcher} COMMAND ${CMAKE_COMMAND} "-DLAUNCH=${launch}" -DWORD_COUNT=$<TARGET_FILE:word_count>
       -DPRELOAD=$<TARGET_FILE:deadly_file> -DWORK=${CMAKE_CURRENT_BINARY_DIR}/deadly.${launcher} -P ${CMAKE_CURRENT_SOURCE_DIR}/faults/deadly_file.cmake LABELS faults)
@@ -52,3 +66,24 @@ if(NOT RANKPOOL_SANITIZE)
       -DSOURCE=${PROJECT_SOURCE_DIR} -DCOMPILER=${CMAKE_CXX_COMPILER} "-DLAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}" -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake TIMEOUT 600)
   endforeach()
 endif()
+
+# ---- communicators: one binary, every launcher, every number of ranks ----
+add_executable(comm_tests comm/main.cpp comm/blocks_test.cpp comm/collectives_test.cpp comm/errors_test.cpp comm/groups_test.cpp comm/into_test.cpp
+  comm/large_test.cpp comm/map_test.cpp comm/messages_test.cpp comm/reduce_test.cpp)
+target_include_directories(comm_tests PRIVATE .)
+target_link_libraries(comm_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(comm_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <list> <string> <vector>)
+rankpool_test(comm.alone COMMAND comm_tests LABELS comm)
+foreach(launcher IN LISTS launchers)
+  foreach(ranks IN ITEMS 1 2 3 4 7 8 13 17)
+    set(politely "")
+    if(launcher STREQUAL "mpich" AND ranks GREATER 2)
+      set(politely env LD_PRELOAD=$<TARGET_FILE:yield_in_ucx>)
+    endif()
+    rankpool_test(comm.${launcher}.${ranks} COMMAND ${launch_${launcher}} ${ranks} ${politely} $<TARGET_FILE:comm_tests> LABELS comm)
+  endforeach()
+endforeach()
+add_library(yield_in_ucx MODULE support/yield_in_ucx.cpp)
+target_link_libraries(yield_in_ucx PRIVATE rankpool_flags ${CMAKE_DL_LIBS})
+add_executable(comm_digest comm/digest.cpp)
+target_link_libraries(comm_digest PRIVATE rankpool::rankpool rankpool_flags)

@@ -3,12 +3,20 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <set>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include <rankpool/error.hpp>
 #include "os/memory.hpp"
+#include "shm/collective_area.hpp"
 
 using rankpool::os::UniqueFd;
+using rankpool::shm::CollectiveArea;
 using rankpool::shm::JobMemory;
 using rankpool::shm::Presence;
 
@@ -66,7 +74,12 @@ TEST(JobMemory, RingsAndLinesDoNotOverlap) {
             for (int destination = 0; destination < last; ++destination)
                 ASSERT_LE(memory.ring_bytes(source, destination) + memory.ring_capacity(),
                           reinterpret_cast<const std::byte*>(&memory.ring(source, destination + 1)));
-        memory.ring_bytes(last, last)[memory.ring_capacity() - 1] = std::byte{1};  // the last byte is mapped
+        std::byte* const rings_end = memory.ring_bytes(last, last) + memory.ring_capacity();
+        rings_end[-1] = std::byte{1};
+        std::byte* const world = memory.area(0, ranks);
+        EXPECT_LE(rings_end, world);
+        EXPECT_EQ(world[0], std::byte{0});
+        world[CollectiveArea::bytes_for(ranks) - 1] = std::byte{1};  // the last byte is mapped
     }
 }
 
@@ -82,12 +95,11 @@ TEST(JobMemory, NobodyIsThereAtFirst) {
 TEST(JobMemory, PresenceIsSeenByAllAndWakesThem) {
     const JobMemory memory = JobMemory::create(2);
     const JobMemory other = JobMemory::attach(duplicate(memory), 2);
-    const auto bell = other.rank_line(0).doorbell.ticket(), space = other.rank_line(0).space.ticket();
+    const auto bell = other.rank_line(0).doorbell.ticket();
     memory.set_presence(1, Presence::present);
     EXPECT_EQ(other.presence(1), Presence::present);
     EXPECT_EQ(other.presence(0), Presence::absent);
     EXPECT_NE(other.rank_line(0).doorbell.ticket(), bell);
-    EXPECT_NE(other.rank_line(0).space.ticket(), space);
 }
 
 TEST(JobMemory, ARankThatLeftIsNotGone) {
@@ -98,6 +110,83 @@ TEST(JobMemory, ARankThatLeftIsNotGone) {
     memory.set_presence(1, Presence::present);
     memory.mark_gone(1);
     EXPECT_EQ(memory.presence(1), Presence::gone);
+}
+
+// ---- areas ----
+
+std::span<std::byte> area_of(const JobMemory& memory, JobMemory::Context context, int ranks) {
+    return {memory.area(context, ranks), CollectiveArea::bytes_for(ranks)};
+}
+void fill(std::span<std::byte> bytes, int value) { std::ranges::fill(bytes, static_cast<std::byte>(value)); }
+bool is_all(std::span<const std::byte> bytes, int value) {
+    return std::ranges::all_of(bytes, [value](std::byte byte) { return byte == static_cast<std::byte>(value); });
+}
+
+TEST(JobMemory, AreasAreApartAndTheSameForAll) {
+    const JobMemory memory = JobMemory::create(3);
+    const JobMemory early = JobMemory::attach(duplicate(memory), 3);
+    std::vector<std::pair<JobMemory::Context, int>> areas{{0, 3}};
+    for (const int ranks : {1, 3, 2, 1, 3, 20}) areas.emplace_back(memory.create_area(ranks), ranks);
+    const JobMemory late = JobMemory::attach(duplicate(memory), 3);
+    for (std::size_t i = 0; i < areas.size(); ++i) {
+        EXPECT_TRUE(is_all(area_of(memory, areas[i].first, areas[i].second), 0));
+        fill(area_of(memory, areas[i].first, areas[i].second), static_cast<int>(i) + 1);
+    }
+    for (std::size_t i = 0; i < areas.size(); ++i)
+        for (const JobMemory* other : {&memory, &early, &late})
+            EXPECT_TRUE(is_all(area_of(*other, areas[i].first, areas[i].second), static_cast<int>(i) + 1));
+}
+
+TEST(JobMemory, APlaceIsUsedAgainUnderAnotherName) {
+    const JobMemory memory = JobMemory::create(2);
+    const JobMemory::Context kept = memory.create_area(2);
+    fill(area_of(memory, kept, 2), 7);
+    std::set<JobMemory::Context> names{0, kept};
+    std::set<const std::byte*> places;
+    for (int round = 0; round < 3'000; ++round) {
+        const JobMemory::Context context = memory.create_area(2);
+        EXPECT_TRUE(names.insert(context).second) << "a name was used twice";
+        const std::span<std::byte> area = area_of(memory, context, 2);
+        EXPECT_TRUE(is_all(area.first(CollectiveArea::control_bytes_for(2)), 0));
+        fill(area.first(CollectiveArea::control_bytes_for(2)), 9);
+        places.insert(area.data());
+        memory.release_area(context);
+    }
+    EXPECT_EQ(places.size(), 1u);
+    EXPECT_TRUE(is_all(area_of(memory, kept, 2), 7));
+}
+
+TEST(JobMemory, AnAreaThatThereIsNotIsRefused) {
+    const JobMemory memory = JobMemory::create(2);
+    const JobMemory::Context one = memory.create_area(1);
+    EXPECT_THROW((void)memory.area(one, 100), rankpool::Error);  // has another size
+    for (const JobMemory::Context context : {one + 1, one + 700, ~JobMemory::Context{0}, JobMemory::Context{1} << 11})
+        EXPECT_THROW((void)memory.area(context, 1), rankpool::Error);
+}
+
+TEST(JobMemory, AnAreaThatCannotBeMadeTakesNoPlace) {
+    const JobMemory memory = JobMemory::create(2);
+    for (int i = 0; i < 1'100; ++i) EXPECT_THROW((void)memory.create_area(3'000'000), rankpool::Error);
+    EXPECT_NO_THROW((void)memory.create_area(2));
+}
+
+TEST(JobMemory, AreasMadeAtTheSameTimeAreApart) {
+    const JobMemory memory = JobMemory::create(1);
+    std::vector<std::thread> threads;
+    for (int thread = 1; thread <= 4; ++thread)
+        threads.emplace_back([&memory, thread] {
+            for (int round = 0; round < 300; ++round) {
+                const int ranks = 1 + (thread + round) % 3;
+                const JobMemory::Context context = memory.create_area(ranks);
+                const auto area = area_of(memory, context, ranks).first(CollectiveArea::control_bytes_for(ranks));
+                EXPECT_TRUE(is_all(area, 0));
+                fill(area, thread);
+                std::this_thread::yield();
+                EXPECT_TRUE(is_all(area, thread));
+                memory.release_area(context);
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

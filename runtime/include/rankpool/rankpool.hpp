@@ -21,6 +21,7 @@
 #include <rankpool/result_range.hpp>
 #include <rankpool/run.hpp>
 #include <rankpool/stats.hpp>
+#include <rankpool/status.hpp>
 #include <rankpool/task_function.hpp>
 #include <rankpool/transferable.hpp>
 #include <rankpool/version.hpp>

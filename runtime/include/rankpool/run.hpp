@@ -23,7 +23,8 @@ namespace rankpool {
 namespace entry {
 
 int run_main(int argc, char** argv, const std::function<int()>& main);
-int spmd_main(int argc, char** argv, const std::function<int(Communicator&)>& main);
+/// `debug`: the program was built for debugging, and its collective operations are checked unless RANKPOOL_CHECK says otherwise.
+int spmd_main(int argc, char** argv, bool debug, const std::function<int(Communicator&)>& main);
 
 /// What `main` returns, as an exit code: void is 0.
 template <class Main, class... Args>
@@ -55,7 +56,12 @@ int run(int argc, char** argv, Main&& main) {
 /// are ended, exit code 1. Call it once. Collective.
 template <class Main>
 int spmd(int argc, char** argv, Main&& main) {
-    return entry::spmd_main(argc, argv, [&](Communicator& world) { return entry::exit_code_of(main, world); });
+#ifdef NDEBUG
+    constexpr bool debug = false;
+#else
+    constexpr bool debug = true;
+#endif
+    return entry::spmd_main(argc, argv, debug, [&](Communicator& world) { return entry::exit_code_of(main, world); });
 }
 
 }  // namespace rankpool

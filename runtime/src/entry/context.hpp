@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "spmd/transport.hpp"
+#include <rankpool/comm/transport.hpp>
 
 namespace rankpool::entry {
 

@@ -22,7 +22,7 @@
 #include "entry/context.hpp"
 #include "entry/works.hpp"
 #include "shm/shm_transport.hpp"
-#include "spmd/self_transport.hpp"
+#include "spmd/checked_transport.hpp"
 #include "spmd/world.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -45,10 +45,11 @@ void enter(const char* what) {
         throw std::logic_error(std::string("rankpool::") + what + " was called a second time in this process; call it once, from main");
 }
 
-std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch) {
+std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch, bool threads) {
+    if (launch.starter == launch::Starter::nobody) return std::make_unique<shm::ShmTransport>(shm::JobMemory::create(1), 0);
     if (launch.starter == launch::Starter::rankrun)
         return std::make_unique<shm::ShmTransport>(shm::JobMemory::attach(std::move(launch.membership->memory), launch.size), launch.rank);
-    auto transport = launch::open_mpi_transport(launch);
+    auto transport = launch::open_mpi_transport(launch, threads);
     launch::require_same_build(*transport);  // rankrun compares at its door
     return transport;
 }
@@ -73,7 +74,7 @@ class Lead {
   public:
     explicit Lead(launch::Launch& launch) {
         std::shared_future<pool::Manager*> manager = made_.get_future().share();
-        post_.emplace([&launch] { return open_transport(launch); },
+        post_.emplace([&launch] { return open_transport(launch, false); },
                       [manager](comm::Message&& message) { manager.get()->handle(std::move(message)); });
         manager_.emplace(*post_);
         made_.set_value(&*manager_);
@@ -160,7 +161,7 @@ int run_main(int, char**, const std::function<int()>& main) {
     } else {
         std::unique_ptr<comm::Transport> transport;
         try {
-            transport = open_transport(launch);
+            transport = open_transport(launch, false);
         } catch (const std::exception& error) {
             launch::give_up(launch, error.what());
         }
@@ -173,15 +174,14 @@ int run_main(int, char**, const std::function<int()>& main) {
     return exit_code;
 }
 
-int spmd_main(int, char**, const std::function<int(Communicator&)>& main) {
+int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& main) {
     enter("spmd");
     launch::Launch launch = begin();
     std::shared_ptr<comm::Transport> transport;
     try {
-        if (launch.starter == launch::Starter::nobody)
-            transport = std::make_shared<comm::SelfTransport>();
-        else
-            transport = open_transport(launch);
+        const bool check = comm::wants_checks(debug);
+        transport = open_transport(launch, true);
+        if (check) transport = comm::checked(std::move(transport));
     } catch (const std::exception& error) {
         launch::give_up(launch, error.what());
     }
@@ -189,7 +189,7 @@ int spmd_main(int, char**, const std::function<int(Communicator&)>& main) {
     part = {getpid(), launch.starter == launch::Starter::nobody ? -1 : launch.rank, nullptr, nullptr};
     int own_code = 1;
     try {
-        Communicator world = comm::world(transport);
+        Communicator world(transport);
         own_code = main(world);
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         own_code = comm::first_nonzero(*transport, own_code);

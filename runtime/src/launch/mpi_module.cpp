@@ -6,6 +6,8 @@
 #include <string>
 
 #include "mpi/module.hpp"
+#include "spmd/checked_transport.hpp"
+#include <rankpool/comm/adopt.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/version.hpp>
 
@@ -25,29 +27,41 @@ std::string loader_error() {
     return text != nullptr ? text : "unknown error";
 }
 
-}  // namespace
-
-std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch) {
-    const bool open_mpi = launch.starter == Starter::open_mpi;
-    const std::string fitting = open_mpi ? "openmpi" : "mpich";
+// The module for an MPI ("openmpi", "mpich"), or the one RANKPOOL_MPI names. `because`: why one is needed.
+const mpi::Module& load_module(const std::string& fitting, const std::string& because, const std::string& remedy) {
     const char* chosen = std::getenv("RANKPOOL_MPI");
-    std::string name = chosen != nullptr && *chosen != '\0' ? chosen : fitting;
+    const std::string name = chosen != nullptr && *chosen != '\0' ? chosen : fitting;
     const std::string path = name.find('/') != std::string::npos ? name : own_directory() + "/librankpool_mpi_" + name + ".so";
-    const std::string started = std::string("started by ") + (open_mpi ? "Open MPI" : "MPICH") + "'s launcher, but ";
-    const std::string remedy = "; install rankpool's MPI module for it, set RANKPOOL_MPI to one, or start the program with rankrun";
-
     // Open MPI's own components do not name libmpi among the libraries they need: it has to be visible to all.
-    const char* library = open_mpi ? "libmpi.so.40" : "libmpich.so.12";
+    const char* library = fitting == "openmpi" ? "libmpi.so.40" : "libmpich.so.12";
     if (dlopen(library, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE) == nullptr)
-        throw LaunchError(started + "its library cannot be loaded: " + loader_error() + remedy);
+        throw LaunchError(because + "its library cannot be loaded: " + loader_error() + remedy);
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (handle == nullptr) throw LaunchError(started + "the MPI module " + path + " cannot be loaded: " + loader_error() + remedy);
+    if (handle == nullptr) throw LaunchError(because + "the MPI module " + path + " cannot be loaded: " + loader_error() + remedy);
     const auto* module = static_cast<const mpi::Module*>(dlsym(handle, mpi::module_symbol));
     if (module == nullptr || module->version != mpi::module_version)
-        throw LaunchError(started + path + " is not an MPI module of rankpool " + version() + remedy);
-    if (module->name != fitting)
-        throw LaunchError(started + path + " is a module for " + module->name + remedy);
-    return std::unique_ptr<comm::Transport>(module->open(launch.rank, launch.size, launch.local_size));
+        throw LaunchError(because + path + " is not an MPI module of rankpool " + version() + remedy);
+    if (module->name != fitting) throw LaunchError(because + path + " is a module for " + module->name + remedy);
+    return *module;
+}
+
+}  // namespace
+
+std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch, bool threads) {
+    const bool open_mpi = launch.starter == Starter::open_mpi;
+    const mpi::Module& module = load_module(open_mpi ? "openmpi" : "mpich", std::string("started by ") + (open_mpi ? "Open MPI" : "MPICH") + "'s launcher, but ",
+                                            "; install rankpool's MPI module for it, set RANKPOOL_MPI to one, or start the program with rankrun");
+    return std::unique_ptr<comm::Transport>(module.open(launch.rank, launch.size, threads ? mpi::Threads::several : mpi::Threads::one));
 }
 
 }  // namespace rankpool::launch
+
+namespace rankpool::comm {
+
+std::shared_ptr<Transport> adopt_mpi(const char* mpi, const void* communicator, bool debug) {
+    const mpi::Module& module = launch::load_module(mpi, std::string("a communicator of ") + mpi + " was given, but ", "; install rankpool's MPI module for it");
+    std::shared_ptr<Transport> transport(module.adopt(communicator));
+    return wants_checks(debug) ? checked(std::move(transport)) : transport;
+}
+
+}  // namespace rankpool::comm

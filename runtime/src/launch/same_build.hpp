@@ -1,7 +1,7 @@
 // All ranks of a job run the same build of the program: code is shipped as a place in it.
 #pragma once
 
-#include "spmd/transport.hpp"
+#include <rankpool/comm/transport.hpp>
 
 namespace rankpool::launch {
 

@@ -1,203 +1,237 @@
-// The transport over MPI. The only file that includes mpi.h, compiled once for each MPI into a module of its own.
+// The transport over MPI. This folder alone includes mpi.h; it is compiled once for each MPI into a module of its own.
 //
-// Messages: one MPI message each, up to 1 GiB; a longer one goes in pieces, all but the last with a tag that says "more
-// to come" (messages between two ranks do not overtake each other). Waiting sleeps the longer the longer nothing comes,
-// because the MPIs themselves only know how to spin.
+// Blocks of one size: the MPI call of that name. Blocks of any size: their sizes, then the v-call; where an int cannot
+// count the bytes of all of them, messages between the pairs. Reductions in rank order: a gather or allgather and a fold,
+// long rows in slices, one a rank. Those marked native: MPI's own.
 #include <mpi.h>
 
 #include <algorithm>
-#include <climits>
-#include <condition_variable>
 #include <cstdlib>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <thread>
+#include <numeric>
 
+#include "mpi/channel.hpp"
 #include "mpi/module.hpp"
-#include <rankpool/error.hpp>
+#include "mpi/native.hpp"
+#include "mpi/types.hpp"
 
 namespace rankpool::mpi {
 namespace {
 
-using namespace std::chrono_literals;
+using comm::Fold;
+using comm::Place;
+using comm::Sizes;
 
-constexpr std::size_t piece_bytes = std::size_t{1} << 30;
-constexpr int more_to_come = 1 << 21;
+// Rows of all ranks up to this size are folded whole, by everyone who wants the result.
+constexpr std::size_t fold_whole = std::size_t{64} << 10;
 
-void check(int result, const char* call) {
-    if (result == MPI_SUCCESS) return;
-    char words[MPI_MAX_ERROR_STRING] = {};
-    int length = 0;
-    MPI_Error_string(result, words, &length);
-    throw MpiError(std::string(call) + ": " + std::string(words, static_cast<std::size_t>(length)));
-}
+std::size_t sum(Sizes sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
+
+class Send final : public comm::Operation {
+  public:
+    Send(std::shared_ptr<Channel> channel, std::shared_ptr<Channel::Pending> pending) : channel_(std::move(channel)), pending_(std::move(pending)) {}
+    ~Send() override { channel_->abandon(std::move(pending_)); }
+    Send(const Send&) = delete;
+    Send& operator=(const Send&) = delete;
+    bool test() override { return channel_->test(*pending_); }
+    void wait() override { channel_->wait(*pending_); }
+
+  private:
+    std::shared_ptr<Channel> channel_;
+    std::shared_ptr<Channel::Pending> pending_;
+};
+
+class Receive final : public comm::Operation {
+  public:
+    Receive(std::shared_ptr<Channel> channel, int source, int tag, std::optional<std::size_t> bytes)
+        : channel_(std::move(channel)), posted_(channel_->start_receive(source, tag, bytes)) {}
+    ~Receive() override {
+        if (!taken_) channel_->withdraw(posted_);
+    }
+    Receive(const Receive&) = delete;
+    Receive& operator=(const Receive&) = delete;
+    bool test() override { return channel_->test(*posted_); }
+    void wait() override { channel_->wait(*posted_); }
+    comm::Message take() override {
+        taken_ = true;
+        return std::move(posted_->message);
+    }
+
+  private:
+    std::shared_ptr<Channel> channel_;
+    std::shared_ptr<Channel::Posted> posted_;
+    bool taken_ = false;
+};
 
 class MpiTransport final : public comm::Transport {
   public:
-    MpiTransport(int expected_rank, int expected_size, int local_size) : local_size_(local_size) {
-        int provided = MPI_THREAD_SINGLE;
-        check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
-        check(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
-        check(MPI_Comm_set_errhandler(world_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-        check(MPI_Comm_rank(world_, &rank_), "MPI_Comm_rank");
-        check(MPI_Comm_size(world_, &size_), "MPI_Comm_size");
-        if (rank_ != expected_rank || size_ != expected_size)
-            throw LaunchError("the launcher says this is rank " + std::to_string(expected_rank) + " of " +
-                              std::to_string(expected_size) + ", but its MPI library says rank " + std::to_string(rank_) +
-                              " of " + std::to_string(size_) + "; the library belongs to another MPI than the launcher");
-        MPI_Comm node = MPI_COMM_NULL;
-        check(MPI_Comm_split_type(world_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
-        check(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
-        sent_.resize(static_cast<std::size_t>(size_));
-        received_.resize(static_cast<std::size_t>(size_));
-        check(MPI_Comm_free(&node), "MPI_Comm_free");
+    explicit MpiTransport(MPI_Comm communicator) : channel_(std::make_shared<Channel>(communicator)) {}
+
+    int rank() const override { return channel_->rank(); }
+    int size() const override { return channel_->size(); }
+    int local_size() const override {
+        if (local_size_ == 0) {
+            MPI_Comm node = MPI_COMM_NULL;
+            check(MPI_Comm_split_type(comm(), MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &node), "MPI_Comm_split_type");
+            check(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
+            check(MPI_Comm_free(&node), "MPI_Comm_free");
+        }
+        return local_size_;
     }
 
-    int rank() const override { return rank_; }
-    int size() const override { return size_; }
-    int local_size() const override { return local_size_; }
+    // ---- messages ----
 
-    void send(int destination, int tag, std::span<const std::byte> bytes) override {
-        do {
-            ++sent_[static_cast<std::size_t>(destination)];
-            const auto part = bytes.first(std::min(piece_bytes, bytes.size()));
-            bytes = bytes.subspan(part.size());
-            MPI_Request request = MPI_REQUEST_NULL;
-            check(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, destination,
-                            bytes.empty() ? tag : tag | more_to_come, world_, &request), "MPI_Isend");
-            for (int done = 0, turns = 0;; ++turns) {
-                check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-                if (done != 0) break;
-                if (!take_in() && turns > 1000) std::this_thread::sleep_for(20us);
-            }
-        } while (!bytes.empty());
+    void send(int destination, int tag, std::span<const std::byte> bytes) override { channel_->send(destination, tag, bytes); }
+    void post(int destination, int tag, std::span<const std::byte> bytes) override { channel_->post(destination, tag, bytes); }
+    std::optional<comm::Message> try_receive(int source, int tag) override { return channel_->try_receive(source, tag); }
+    comm::Message receive(int source, int tag) override { return channel_->receive(source, tag); }
+    Status receive_into(int source, int tag, std::span<std::byte> to) override {
+        const Status status = channel_->receive_into(source, tag, to);
+        if (status.bytes != to.size()) wrong_size(status.source, status.tag, status.bytes, to.size());
+        return status;
+    }
+    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes) override {
+        return std::make_unique<Send>(channel_, channel_->start_send(destination, tag, std::move(bytes)));
+    }
+    std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override {
+        return std::make_unique<Receive>(channel_, source, tag, bytes);
+    }
+    void send_buffer(int destination, int tag, wire::Buffer bytes) override { channel_->send_buffer(destination, tag, std::move(bytes)); }
+    std::optional<Status> try_probe(int source, int tag) override { return channel_->try_probe(source, tag); }
+    Status probe(int source, int tag) override { return channel_->probe(source, tag); }
+    void wait(std::chrono::nanoseconds limit) override { channel_->wait_for_message(limit); }
+    void wake() override { channel_->wake(); }
+
+    // ---- blocks of one size ----
+
+    void barrier() override { check(MPI_Barrier(comm()), "MPI_Barrier"); }
+
+    void bcast(std::span<std::byte> bytes, int root) override {
+        const Extent extent(bytes.size());
+        check(MPI_Bcast(bytes.data(), extent.count, extent.type, root, comm()), "MPI_Bcast");
     }
 
-    std::optional<comm::Message> try_receive(int source, int tag) override {
-        while (take_in()) idle_ = 0us;
-        const auto found = find(source, tag);
-        if (found == arrived_.end()) return std::nullopt;
-        comm::Message message = std::move(*found);
-        arrived_.erase(found);
-        return message;
+    void scatter(std::span<const std::byte> send, std::span<std::byte> receive, int root) override {
+        const Extent block(receive.size());
+        check(MPI_Scatter(send.data(), block.count, block.type, receive.data(), block.count, block.type, root, comm()), "MPI_Scatter");
     }
 
-    comm::Message receive(int source, int tag) override {
-        for (;;) {
-            if (auto message = try_receive(source, tag)) return std::move(*message);
-            wait(1s);
+    void gather(std::span<const std::byte> send, std::span<std::byte> receive, int root) override {
+        const Extent block(send.size());
+        check(MPI_Gather(send.data(), block.count, block.type, receive.data(), block.count, block.type, root, comm()), "MPI_Gather");
+    }
+
+    void allgather(std::span<const std::byte> send, std::span<std::byte> receive) override {
+        const Extent block(send.size());
+        check(MPI_Allgather(send.data(), block.count, block.type, receive.data(), block.count, block.type, comm()), "MPI_Allgather");
+    }
+
+    void alltoall(std::span<const std::byte> send, std::span<std::byte> receive) override {
+        const Extent block(send.size() / static_cast<std::size_t>(size()));
+        check(MPI_Alltoall(send.data(), block.count, block.type, receive.data(), block.count, block.type, comm()), "MPI_Alltoall");
+    }
+
+    // ---- blocks of any size ----
+
+    void bcastv(std::span<const std::byte> send, const Place& place, int root, std::size_t) override {
+        unsigned long long bytes = send.size();
+        check(MPI_Bcast(&bytes, 1, MPI_UNSIGNED_LONG_LONG, root, comm()), "MPI_Bcast");
+        const auto size = static_cast<std::size_t>(bytes);
+        if (rank() == root) {
+            const Extent extent(size);  // MPI does not write to root's buffer
+            check(MPI_Bcast(const_cast<std::byte*>(send.data()), extent.count, extent.type, root, comm()), "MPI_Bcast");
+        } else {
+            bcast({place(std::span(&size, 1)), size}, root);
         }
     }
 
-    void wait(std::chrono::nanoseconds limit) override {
-        if (!arrived_.empty()) return;
-        // Nothing came for a while: sleep, at first briefly.
-        constexpr auto shortest = 20us, longest = 1000us;
-        std::unique_lock lock(mutex_);
-        idle_ = std::clamp(idle_ * 5 / 4, std::chrono::microseconds(shortest), std::chrono::microseconds(longest));
-        if (woken_.wait_for(lock, std::min<std::chrono::nanoseconds>(idle_, limit), [&] { return wake_; })) idle_ = 0us;
-        wake_ = false;
-    }
-
-    void wake() override {
-        {
-            std::lock_guard lock(mutex_);
-            wake_ = true;
-        }
-        woken_.notify_one();
-    }
-
-    void barrier() override { check(MPI_Barrier(world_), "MPI_Barrier"); }
-
-    void bcast(wire::Buffer& bytes, int root) override {
-        unsigned long long size = bytes.size();
-        check(MPI_Bcast(&size, 1, MPI_UNSIGNED_LONG_LONG, root, world_), "MPI_Bcast");
-        if (rank_ != root) {
-            bytes.clear();
-            bytes.grow(static_cast<std::size_t>(size));
-        }
-        for (std::size_t done = 0; done < size; done += piece_bytes)
-            check(MPI_Bcast(bytes.data() + done, static_cast<int>(std::min<std::size_t>(piece_bytes, size - done)), MPI_BYTE, root, world_),
-                  "MPI_Bcast");
-    }
-
-    wire::Buffer scatter(const std::vector<std::span<const std::byte>>& parts, int root) override {
-        // To each rank: the size of its part, and whether all of them fit into one MPI_Scatterv.
-        std::vector<unsigned long long> sizes;
-        std::vector<int> counts, places;
-        if (rank_ == root) {
-            std::size_t total = 0;
-            for (const auto& part : parts) total += part.size();
-            for (const auto& part : parts) {
-                sizes.push_back(part.size());
-                sizes.push_back(total <= INT_MAX ? 1 : 0);
-            }
-        }
+    void scatterv(const std::byte* send, Sizes sizes, const Place& place, int root, std::size_t unit) override {
+        // To each rank: the size of its block, and that of all together.
+        std::vector<unsigned long long> told;
+        for (const std::size_t size : sizes) told.insert(told.end(), {size, sum(sizes)});
         unsigned long long own[2] = {};
-        check(MPI_Scatter(sizes.data(), 2, MPI_UNSIGNED_LONG_LONG, own, 2, MPI_UNSIGNED_LONG_LONG, root, world_), "MPI_Scatter");
-        if (own[1] == 0) {
-            if (rank_ != root) return receive(root, comm::tag_scatter).bytes;
-            for (int other = 0; other < size_; ++other)
-                if (other != root) send(other, comm::tag_scatter, parts[static_cast<std::size_t>(other)]);
-            wire::Buffer kept;
-            kept.append(parts[static_cast<std::size_t>(root)].data(), parts[static_cast<std::size_t>(root)].size());
-            return kept;
+        check(MPI_Scatter(told.data(), 2, MPI_UNSIGNED_LONG_LONG, own, 2, MPI_UNSIGNED_LONG_LONG, root, comm()), "MPI_Scatter");
+        const auto bytes = static_cast<std::size_t>(own[0]);
+        std::byte* to = place(std::span(&bytes, 1));
+        if (own[1] / unit > INT_MAX) {
+            Messages messages(*this);
+            if (rank() == root) messages.send_all(send, sizes);
+            messages.receive(root, to, bytes);
+            return messages.wait();
         }
-        wire::Buffer together, part;
-        if (rank_ == root)
-            for (const auto& each : parts) {
-                counts.push_back(static_cast<int>(each.size()));
-                places.push_back(static_cast<int>(together.size()));
-                together.append(each.data(), each.size());
-            }
-        part.grow(static_cast<std::size_t>(own[0]));
-        check(MPI_Scatterv(together.data(), counts.data(), places.data(), MPI_BYTE, part.data(), static_cast<int>(own[0]), MPI_BYTE, root, world_),
+        const Element element(unit);
+        const Counts counts(sizes, unit);
+        check(MPI_Scatterv(send, counts.counts.data(), counts.places.data(), element.type, to, static_cast<int>(bytes / unit), element.type, root, comm()),
               "MPI_Scatterv");
-        return part;
     }
 
-    std::vector<wire::Buffer> gather(std::span<const std::byte> part, int root) override {
-        const unsigned long long own = part.size();
-        std::vector<unsigned long long> sizes(static_cast<std::size_t>(size_));
-        check(MPI_Allgather(&own, 1, MPI_UNSIGNED_LONG_LONG, sizes.data(), 1, MPI_UNSIGNED_LONG_LONG, world_), "MPI_Allgather");
-        std::size_t total = 0;
-        for (const auto size : sizes) total += static_cast<std::size_t>(size);
-        std::vector<wire::Buffer> parts;
-        if (total > INT_MAX) {
-            if (rank_ != root) {
-                send(root, comm::tag_gather, part);
-                return parts;
-            }
-            for (int other = 0; other < size_; ++other) {
-                if (other != root) {
-                    parts.push_back(receive(other, comm::tag_gather).bytes);
-                    continue;
-                }
-                parts.emplace_back();
-                parts.back().append(part.data(), part.size());
-            }
-            return parts;
+    void gatherv(std::span<const std::byte> send, const Place& place, int root, std::size_t unit) override {
+        const std::vector<std::size_t> sizes = sizes_of_all(send.size());
+        std::byte* to = rank() == root ? place(sizes) : nullptr;
+        gather_known(send, to, sizes, root, unit);
+    }
+
+    void allgatherv(std::span<const std::byte> send, const Place& place, std::size_t unit) override {
+        const std::vector<std::size_t> sizes = sizes_of_all(send.size());
+        allgather_known(send, place(sizes), sizes, unit);
+    }
+
+    void alltoallv(const std::byte* send, Sizes sizes, const Place& place, std::size_t unit) override {
+        // To each rank: the size of its block, and that of all this rank sends.
+        std::vector<unsigned long long> told, heard(2 * sizes.size());
+        for (const std::size_t size : sizes) told.insert(told.end(), {size, sum(sizes)});
+        check(MPI_Alltoall(told.data(), 2, MPI_UNSIGNED_LONG_LONG, heard.data(), 2, MPI_UNSIGNED_LONG_LONG, comm()), "MPI_Alltoall");
+        std::vector<std::size_t> arriving;
+        std::size_t all = 0;  // the same on all ranks
+        for (std::size_t other = 0; other < sizes.size(); ++other) {
+            arriving.push_back(static_cast<std::size_t>(heard[2 * other]));
+            all += static_cast<std::size_t>(heard[2 * other + 1]);
         }
-        std::vector<int> counts, places;
-        wire::Buffer together;
-        if (rank_ == root) {
-            together.grow(total);
-            int place = 0;
-            for (const auto size : sizes) {
-                counts.push_back(static_cast<int>(size));
-                places.push_back(place);
-                place += static_cast<int>(size);
-            }
+        alltoall_known(send, sizes, place(arriving), arriving, all / unit > INT_MAX, unit);
+    }
+
+    // ---- reductions ----
+
+    void reduce(std::span<const std::byte> send, std::span<std::byte> receive, const Fold& fold, int root) override {
+        if (native_reduce(send, receive, fold, root, comm())) return;
+        const auto ranks = static_cast<std::size_t>(size());
+        if (send.size() * ranks > fold_whole) {
+            const auto slice = fold_slice(send, fold);
+            return gather_known(slice, receive.data(), slices(send.size(), fold.element_size), root, fold.element_size);
         }
-        check(MPI_Gatherv(part.data(), static_cast<int>(own), MPI_BYTE, together.data(), counts.data(), places.data(), MPI_BYTE, root, world_),
-              "MPI_Gatherv");
-        if (rank_ == root)
-            for (std::size_t other = 0; other < counts.size(); ++other) {
-                parts.emplace_back();
-                parts.back().append(together.data() + places[other], static_cast<std::size_t>(counts[other]));
-            }
-        return parts;
+        std::vector<std::byte> rows(rank() == root ? send.size() * ranks : 0);
+        gather(send, rows, root);
+        if (rank() == root) fold_rows(rows, receive, fold);
+    }
+
+    void allreduce(std::span<const std::byte> send, std::span<std::byte> receive, const Fold& fold) override {
+        if (native_allreduce(send, receive, fold, comm())) return;
+        const auto ranks = static_cast<std::size_t>(size());
+        if (send.size() * ranks > fold_whole) {
+            const auto slice = fold_slice(send, fold);
+            return allgather_known(slice, receive.data(), slices(send.size(), fold.element_size), fold.element_size);
+        }
+        std::vector<std::byte> rows(send.size() * ranks);
+        allgather(send, rows);
+        fold_rows(rows, receive, fold);
+    }
+
+    // ---- communicators, jobs ----
+
+    std::shared_ptr<comm::Transport> split(std::optional<int> color, int key) override {
+        // Any colour is allowed here; MPI's are not negative.
+        std::vector<int> colors(static_cast<std::size_t>(size()));
+        const int own = color.value_or(0);
+        check(MPI_Allgather(&own, 1, MPI_INT, colors.data(), 1, MPI_INT, comm()), "MPI_Allgather");
+        const int number = static_cast<int>(std::find(colors.begin(), colors.end(), own) - colors.begin());
+        MPI_Comm part = MPI_COMM_NULL;
+        check(MPI_Comm_split(comm(), color ? number : MPI_UNDEFINED, key, &part), "MPI_Comm_split");
+        return part == MPI_COMM_NULL ? nullptr : std::make_shared<MpiTransport>(part);
+    }
+
+    std::shared_ptr<comm::Transport> node() override {
+        MPI_Comm node = MPI_COMM_NULL;
+        check(MPI_Comm_split_type(comm(), MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &node), "MPI_Comm_split_type");
+        return std::make_shared<MpiTransport>(node);
     }
 
     void abort(int exit_code) override {
@@ -206,61 +240,154 @@ class MpiTransport final : public comm::Transport {
     }
 
     void finish() override {
-        // What nobody waits for any more (a rank's greeting, results of a pool that main left) is taken in all the same: a
-        // message that was never received is an error in MPI's eyes, and MPICH with UCX says so on standard output.
-        std::vector<unsigned long long> expected(sent_.size());
-        // Not blocking: another rank may be in the middle of a long message to this one.
-        MPI_Request request = MPI_REQUEST_NULL;
-        check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, world_, &request),
-              "MPI_Ialltoall");
-        for (int told = 0; told == 0 || received_ != expected;) {
-            if (!take_in()) std::this_thread::sleep_for(20us);
-            if (told == 0) check(MPI_Test(&request, &told, MPI_STATUS_IGNORE), "MPI_Test");
-        }
-        check(MPI_Comm_free(&world_), "MPI_Comm_free");
+        channel_->finish();
+        channel_->close();
         check(MPI_Finalize(), "MPI_Finalize");
     }
 
   private:
-    bool take_in() {
-        int found = 0;
-        MPI_Message handle = MPI_MESSAGE_NULL;
-        MPI_Status status;
-        check(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, world_, &found, &handle, &status), "MPI_Improbe");
-        if (found == 0) return false;
-        int bytes = 0;
-        check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
-        const int source = status.MPI_SOURCE, tag = status.MPI_TAG & ~more_to_come;
-        wire::Buffer& whole = partial_[source];
-        std::byte* place = whole.grow(static_cast<std::size_t>(bytes));
-        check(MPI_Mrecv(place, bytes, MPI_BYTE, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
-        ++received_[static_cast<std::size_t>(source)];
-        if ((status.MPI_TAG & more_to_come) == 0) {
-            arrived_.push_back({source, tag, std::move(whole)});
-            partial_.erase(source);
+    MPI_Comm comm() const { return channel_->communicator(); }
+
+    // Sizes as MPI's counts and places, in units.
+    struct Counts {
+        Counts(Sizes sizes, std::size_t unit) {
+            std::size_t place = 0;
+            for (const std::size_t size : sizes) {
+                counts.push_back(static_cast<int>(size / unit));
+                places.push_back(static_cast<int>(place / unit));
+                place += size;
+            }
         }
-        return true;
+        std::vector<int> counts, places;
+    };
+
+    // Blocks that are too large, all together, for MPI's counts.
+    class Messages {
+      public:
+        explicit Messages(MpiTransport& transport) : transport_(transport) {}
+        void send(int to, const std::byte* bytes, std::size_t size) {
+            const Extent extent(size);
+            requests_.emplace_back();
+            check(MPI_Isend(bytes, extent.count, extent.type, to, comm::tag_bulk, transport_.comm(), &requests_.back()), "MPI_Isend");
+        }
+        void send_all(const std::byte* bytes, Sizes sizes) {
+            for (std::size_t to = 0; to < sizes.size(); bytes += sizes[to++]) send(static_cast<int>(to), bytes, sizes[to]);
+        }
+        void receive(int from, std::byte* bytes, std::size_t size) {
+            const Extent extent(size);
+            requests_.emplace_back();
+            check(MPI_Irecv(bytes, extent.count, extent.type, from, comm::tag_bulk, transport_.comm(), &requests_.back()), "MPI_Irecv");
+        }
+        void receive_all(std::byte* bytes, Sizes sizes) {
+            for (std::size_t from = 0; from < sizes.size(); bytes += sizes[from++]) receive(static_cast<int>(from), bytes, sizes[from]);
+        }
+        void wait() { check(MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE), "MPI_Waitall"); }
+
+      private:
+        MpiTransport& transport_;
+        std::vector<MPI_Request> requests_;
+    };
+
+    std::vector<std::size_t> sizes_of_all(std::size_t own_size) {
+        const unsigned long long own = own_size;
+        std::vector<unsigned long long> sizes(static_cast<std::size_t>(size()));
+        check(MPI_Allgather(&own, 1, MPI_UNSIGNED_LONG_LONG, sizes.data(), 1, MPI_UNSIGNED_LONG_LONG, comm()), "MPI_Allgather");
+        return {sizes.begin(), sizes.end()};
     }
 
-    std::deque<comm::Message>::iterator find(int source, int tag) {
-        return std::find_if(arrived_.begin(), arrived_.end(), [&](const comm::Message& message) {
-            return (source == comm::any || message.source == source) && (tag == comm::any || message.tag == tag);
-        });
+    void gather_known(std::span<const std::byte> send, std::byte* to, Sizes sizes, int root, std::size_t unit) {
+        if (sum(sizes) / unit > INT_MAX) {
+            Messages messages(*this);
+            messages.send(root, send.data(), send.size());
+            if (rank() == root) messages.receive_all(to, sizes);
+            return messages.wait();
+        }
+        const Element element(unit);
+        const Counts counts(sizes, unit);
+        check(MPI_Gatherv(send.data(), static_cast<int>(send.size() / unit), element.type, to, counts.counts.data(), counts.places.data(), element.type, root, comm()),
+              "MPI_Gatherv");
     }
 
-    MPI_Comm world_ = MPI_COMM_NULL;
-    int rank_ = 0, size_ = 1, local_size_ = 1;
-    std::deque<comm::Message> arrived_;
-    std::map<int, wire::Buffer> partial_;  // by source
-    std::vector<unsigned long long> sent_, received_;  // MPI messages, by rank
-    std::mutex mutex_;
-    std::condition_variable woken_;
-    bool wake_ = false;
-    std::chrono::microseconds idle_{0};
+    void allgather_known(std::span<const std::byte> send, std::byte* to, Sizes sizes, std::size_t unit) {
+        if (sum(sizes) / unit > INT_MAX) {
+            Messages messages(*this);
+            for (int other = 0; other < size(); ++other) messages.send(other, send.data(), send.size());
+            messages.receive_all(to, sizes);
+            return messages.wait();
+        }
+        const Element element(unit);
+        const Counts counts(sizes, unit);
+        check(MPI_Allgatherv(send.data(), static_cast<int>(send.size() / unit), element.type, to, counts.counts.data(), counts.places.data(), element.type, comm()),
+              "MPI_Allgatherv");
+    }
+
+    void alltoall_known(const std::byte* send, Sizes sizes, std::byte* to, Sizes arriving, bool by_messages, std::size_t unit) {
+        if (by_messages) {
+            Messages messages(*this);
+            messages.send_all(send, sizes);
+            messages.receive_all(to, arriving);
+            return messages.wait();
+        }
+        const Element element(unit);
+        const Counts sent(sizes, unit), received(arriving, unit);
+        check(MPI_Alltoallv(send, sent.counts.data(), sent.places.data(), element.type, to, received.counts.data(), received.places.data(), element.type, comm()),
+              "MPI_Alltoallv");
+    }
+
+    // ((x0 op x1) op x2) op …, from the rows of all ranks, one behind the other.
+    void fold_rows(std::span<std::byte> rows, std::span<std::byte> to, const Fold& fold) const {
+        const std::size_t row = to.size(), count = row / fold.element_size;
+        for (std::size_t other = 1; other < static_cast<std::size_t>(size()); ++other) fold(rows.data(), rows.data() + other * row, count);
+        std::copy_n(rows.data(), row, to.data());
+    }
+
+    // The bytes of each rank's slice of a row.
+    std::vector<std::size_t> slices(std::size_t row, std::size_t element) const {
+        const auto ranks = static_cast<std::size_t>(size());
+        const std::size_t count = row / element;
+        std::vector<std::size_t> sizes;
+        for (std::size_t other = 0; other < ranks; ++other) sizes.push_back((count / ranks + (other < count % ranks ? 1 : 0)) * element);
+        return sizes;
+    }
+
+    // This rank's slice of the result.
+    std::vector<std::byte> fold_slice(std::span<const std::byte> send, const Fold& fold) {
+        const auto ranks = static_cast<std::size_t>(size());
+        const std::vector<std::size_t> sizes = slices(send.size(), fold.element_size);
+        const std::size_t own = sizes[static_cast<std::size_t>(rank())];
+        const std::vector<std::size_t> arriving(ranks, own);
+        std::vector<std::byte> rows(own * ranks), slice(own);
+        // All ranks decide alike: by the size of a row and the number of ranks.
+        const bool by_messages = (send.size() + ranks * fold.element_size) / fold.element_size > INT_MAX;
+        alltoall_known(send.data(), sizes, rows.data(), arriving, by_messages, fold.element_size);
+        fold_rows(rows, slice, fold);
+        return slice;
+    }
+
+    std::shared_ptr<Channel> channel_;
+    mutable int local_size_ = 0;
 };
 
-comm::Transport* open(int expected_rank, int expected_size, int local_size) {
-    return new MpiTransport(expected_rank, expected_size, local_size);
+comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
+    int provided = MPI_THREAD_SINGLE;
+    check(MPI_Init_thread(nullptr, nullptr, threads == Threads::several ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+    // MPICH reports the errors of requests to one of these.
+    for (const MPI_Comm predefined : {MPI_COMM_WORLD, MPI_COMM_SELF}) check(MPI_Comm_set_errhandler(predefined, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    MPI_Comm world = MPI_COMM_NULL;
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");
+    auto transport = std::make_unique<MpiTransport>(world);
+    if (transport->rank() != expected_rank || transport->size() != expected_size)
+        throw LaunchError("the launcher says this is rank " + std::to_string(expected_rank) + " of " + std::to_string(expected_size) +
+                          ", but its MPI library says rank " + std::to_string(transport->rank()) + " of " + std::to_string(transport->size()) +
+                          "; the library belongs to another MPI than the launcher");
+    (void)transport->local_size();  // collective, and asked for by each rank on its own later
+    return transport.release();
+}
+
+comm::Transport* adopt(const void* communicator) {
+    MPI_Comm own = MPI_COMM_NULL;
+    check(MPI_Comm_dup(*static_cast<const MPI_Comm*>(communicator), &own), "MPI_Comm_dup");
+    return new MpiTransport(own);
 }
 
 }  // namespace
@@ -273,4 +400,4 @@ comm::Transport* open(int expected_rank, int expected_size, int local_size) {
 #endif
 
 extern "C" __attribute__((visibility("default"))) const rankpool::mpi::Module rankpool_mpi_module = {
-    rankpool::mpi::module_version, RANKPOOL_MPI_NAME, &rankpool::mpi::open};
+    rankpool::mpi::module_version, RANKPOOL_MPI_NAME, &rankpool::mpi::open, &rankpool::mpi::adopt};

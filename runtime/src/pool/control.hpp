@@ -50,7 +50,7 @@ inline constexpr std::uint64_t max_items = index_mask;
 inline constexpr std::size_t range_places = 64;
 
 struct ControlBlock {
-    alignas(line) shm::WaitWord work;                // signalled when a range is published, or the pool wants workers gone
+    alignas(line) shm::WaitWord work;                // signalled when a range is published
     std::atomic<std::uint32_t> stop;                 // stop_requested()
     alignas(line) std::atomic<std::uint64_t> published;  // ranges published so far: sequence s lies at place s % 64
     std::atomic<std::uint64_t> retired;              // ranges below this one have nothing left to claim

@@ -60,7 +60,7 @@ struct Engine::Mail {
     void post(Event event) {
         std::lock_guard lock(mutex);
         events.push_back(std::move(event));
-        if (control != nullptr) control->doorbell.signal();
+        if (control != nullptr) control->doorbell.notice();
     }
 };
 

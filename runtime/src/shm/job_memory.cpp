@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "os/failure.hpp"
+#include "shm/collective_area.hpp"
 #include <rankpool/error.hpp>
 
 namespace rankpool::shm {
@@ -23,14 +24,29 @@ std::size_t capacity_for(int ranks) {
 
 std::size_t stride_for(int ranks) { return sizeof(RingHeader) + capacity_for(ranks); }
 
-std::size_t bytes_for(int ranks) {
+std::size_t lines_at() { return os::whole_pages(sizeof(Directory)); }
+
+// Where the world's area begins; it ends the fixed part.
+std::size_t world_at(int ranks) {
     const auto n = static_cast<std::size_t>(ranks);
-    return os::whole_pages(n * sizeof(RankLine) + n * n * stride_for(ranks));
+    return os::whole_pages(lines_at() + n * sizeof(RankLine) + n * n * stride_for(ranks));
 }
+std::size_t bytes_for(int ranks) { return world_at(ranks) + os::whole_pages(CollectiveArea::bytes_for(ranks)); }
 
 std::shared_ptr<const os::Mapping> mapped(const os::UniqueFd& fd, int ranks) {
-    return std::make_shared<os::Mapping>(fd.get(), 0, bytes_for(ranks), os::Mapping::Access::read_write);
+    for (std::size_t beyond = std::size_t{64} << 30;; beyond /= 8) {
+        if (beyond < (std::size_t{16} << 20)) beyond = 0;
+        try {
+            return std::make_shared<os::Mapping>(fd.get(), 0, bytes_for(ranks) + beyond, os::Mapping::Access::read_write);
+        } catch (const Error&) {
+            if (beyond == 0) throw;  // else an address-space limit: fewer communicators
+        }
+    }
 }
+
+// A context is (generation, place + 1).
+constexpr unsigned place_bits = 11;
+static_assert(area_places < (1u << place_bits));
 
 }  // namespace
 
@@ -59,13 +75,13 @@ JobMemory JobMemory::share() const {
 }
 
 RankLine& JobMemory::rank_line(int rank) const {
-    return *reinterpret_cast<RankLine*>(mapping_->data() + static_cast<std::size_t>(rank) * sizeof(RankLine));
+    return *reinterpret_cast<RankLine*>(mapping_->data() + lines_at() + static_cast<std::size_t>(rank) * sizeof(RankLine));
 }
 
 RingHeader& JobMemory::ring(int source, int destination) const {
     const auto n = static_cast<std::size_t>(ranks_);
     const std::size_t index = static_cast<std::size_t>(source) * n + static_cast<std::size_t>(destination);
-    return *reinterpret_cast<RingHeader*>(mapping_->data() + n * sizeof(RankLine) + index * stride_for(ranks_));
+    return *reinterpret_cast<RingHeader*>(mapping_->data() + lines_at() + n * sizeof(RankLine) + index * stride_for(ranks_));
 }
 
 std::byte* JobMemory::ring_bytes(int source, int destination) const {
@@ -87,10 +103,76 @@ void JobMemory::mark_gone(int rank) const {
 }
 
 void JobMemory::wake_all() const {
-    for (int rank = 0; rank < ranks_; ++rank) {
-        rank_line(rank).doorbell.signal();
-        rank_line(rank).space.signal();
+    for (int rank = 0; rank < ranks_; ++rank) rank_line(rank).doorbell.notice();
+}
+
+// ---- areas ----
+
+namespace {
+
+std::uint64_t take_behind_world(std::atomic<std::uint64_t>& taken, std::uint64_t wanted, std::uint64_t room) {
+    std::uint64_t before = taken.load(std::memory_order_relaxed);
+    do {
+        if (wanted > room || before > room - wanted) throw Error("shared memory: no address space is left for another communicator");
+    } while (!taken.compare_exchange_weak(before, before + wanted, std::memory_order_relaxed));
+    return before;
+}
+
+}  // namespace
+
+JobMemory::Context JobMemory::create_area(int ranks) const {
+    const std::uint64_t wanted = os::whole_pages(CollectiveArea::bytes_for(ranks));
+    Directory& known = directory();
+    for (const bool fresh : {false, true})
+        for (std::uint32_t index = 0; index < area_places; ++index) {
+            AreaPlace& place = known.places[index];
+            const std::uint64_t has = place.bytes.load(std::memory_order_acquire);
+            if (fresh ? has != 0 : has < wanted || has > 4 * wanted) continue;
+            std::uint32_t unused = 0;
+            // acq_rel: what the last user of the place wrote there comes before what the next one does
+            if (!place.used.compare_exchange_strong(unused, 1, std::memory_order_acq_rel)) continue;
+            if (place.bytes.load(std::memory_order_acquire) != has) {  // another was quicker
+                place.used.store(0, std::memory_order_release);
+                continue;
+            }
+            if (fresh) {
+                std::uint64_t offset = 0;
+                try {
+                    offset = bytes_for(ranks_) + take_behind_world(known.taken, wanted, mapping_->size() - bytes_for(ranks_));
+                    os::reserve_memory(fd_.get(), offset, wanted);
+                } catch (...) {
+                    place.used.store(0, std::memory_order_release);
+                    throw;
+                }
+                place.offset.store(offset, std::memory_order_relaxed);
+                place.bytes.store(wanted, std::memory_order_release);
+            } else {
+                std::fill_n(mapping_->data() + place.offset.load(), CollectiveArea::control_bytes_for(ranks), std::byte{0});
+            }
+            const std::uint32_t generation = place.generation.fetch_add(1) + 1;
+            return generation << place_bits | (index + 1);
+        }
+    throw Error("a job can have " + std::to_string(area_places) + " communicators at once, besides the world; there are that many");
+}
+
+std::byte* JobMemory::area(Context context, int ranks) const {
+    if (context == 0) return mapping_->data() + world_at(ranks_);
+    const std::uint32_t index = (context & ((1u << place_bits) - 1)) - 1;
+    const std::size_t wanted = CollectiveArea::bytes_for(ranks);
+    if (index < area_places) {
+        const AreaPlace& place = directory().places[index];
+        const std::uint64_t offset = place.offset.load(std::memory_order_acquire), bytes = place.bytes.load(std::memory_order_acquire);
+        struct stat status {};
+        os::check(fstat(fd_.get(), &status), "fstat", "job memory");
+        const std::uint64_t end = std::min<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), mapping_->size());
+        if (wanted <= bytes && offset <= end && bytes <= end - offset && offset >= bytes_for(ranks_)) return mapping_->data() + offset;
     }
+    throw Error("the job's memory has no area for communicator " + std::to_string(context));
+}
+
+void JobMemory::release_area(Context context) const {
+    if (context == 0) return;
+    directory().places[(context & ((1u << place_bits) - 1)) - 1].used.store(0, std::memory_order_release);
 }
 
 }  // namespace rankpool::shm

@@ -1,9 +1,13 @@
-// The memory that the ranks of one machine-local job share: who is there, and a ring of bytes for every pair of ranks.
+// The memory that the ranks of one machine-local job share: who is there, a ring of bytes for every pair of ranks, and
+// the areas of its communicators (collective_area.hpp).
 //
 // It is one memfd, valid when filled with zeros, so that nobody has to be first. The launcher creates it and hands out
-// descriptors; it disappears with the last process that holds one.
+// descriptors; it disappears with the last process that holds one. It grows when communicators are made: everybody maps
+// it once, far beyond its present end.
 //
-//     header | presence[n] (a line each) | ring[n * n]     ring (s, d): written by rank s only, read by rank d only
+//     directory | rank line[n] | ring[n * n] | the world's area | areas of other communicators
+//
+// ring (s, d): written by rank s only, read by rank d only.
 #pragma once
 
 #include <atomic>
@@ -25,14 +29,28 @@ enum class Presence : std::uint32_t { absent = 0, present = 1, left = 2, gone = 
 struct alignas(line) RankLine {
     std::atomic<std::uint32_t> presence;
     std::atomic<std::int32_t> pid;
-    WaitWord doorbell;  // signalled by whoever put something where this rank will look
-    WaitWord space;     // signalled by whoever took something out of one of this rank's rings
+    WaitWord doorbell;  // signalled by whoever put something where this rank will look, or made room that it waits for
+    std::atomic<std::uint64_t> probe;  // address of a word in its memory that holds `probe_value`, to be tried by others
 };
+inline constexpr std::uint64_t probe_value = 0x626f'7270'6b6e'6172;  // "rankprob"
 
 /// A single-producer, single-consumer ring of bytes. Positions only grow; `tail - head` bytes are filled.
 struct alignas(line) RingHeader {
     alignas(line) std::atomic<std::uint64_t> tail;  // written by the producer, release: pairs with the consumer's acquire
+    std::atomic<std::uint32_t> starved;             // set by a producer that waits for room, cleared by the consumer
     alignas(line) std::atomic<std::uint64_t> head;  // written by the consumer, release: pairs with the producer's acquire
+};
+
+/// Where communicators have their areas. A place keeps its memory when its communicator is gone, for the next one.
+inline constexpr std::uint32_t area_places = 1024;
+struct AreaPlace {
+    std::atomic<std::uint32_t> used;
+    std::atomic<std::uint32_t> generation;
+    std::atomic<std::uint64_t> offset, bytes;
+};
+struct alignas(line) Directory {
+    std::atomic<std::uint64_t> taken;  // bytes behind the world's area
+    AreaPlace places[area_places];
 };
 
 class JobMemory {
@@ -61,8 +79,18 @@ class JobMemory {
     void mark_gone(int rank) const;
     void wake_all() const;
 
+    /// Names a communicator in this memory; 0 is the world. Unlike its place, a name is not used again soon.
+    using Context = std::uint32_t;
+    /// Zeroed memory for a new communicator of `ranks` ranks. Throws Error.
+    Context create_area(int ranks) const;
+    /// The area of a communicator of `ranks` ranks. Throws Error when there is none of that name.
+    std::byte* area(Context context, int ranks) const;
+    /// By the last one that used it.
+    void release_area(Context context) const;
+
   private:
     JobMemory(os::UniqueFd fd, std::shared_ptr<const os::Mapping> mapping, int ranks);
+    Directory& directory() const { return *reinterpret_cast<Directory*>(mapping_->data()); }
 
     os::UniqueFd fd_;
     std::shared_ptr<const os::Mapping> mapping_;

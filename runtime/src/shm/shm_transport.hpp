@@ -1,75 +1,69 @@
-// Messages between the ranks of one machine over a job's memory (job_memory.hpp).
-//
-// Every ordered pair of ranks has a ring that only the first writes and only the second reads. A message is a header and
-// its bytes. Small messages flow through the ring; the bytes of a large one stay where they are, its header says where,
-// and the receiver copies them itself (process_vm_readv) and answers, which lets the sender go on. Where the kernel does
-// not allow that, large messages flow through the ring too, piece by piece.
-//
-// A rank that waits for space or for an answer takes in what arrives meanwhile: two ranks may send to each other.
-// Every wait ends with an Error when the rank it waits for has left or died.
+// A communicator of ranks that share one machine's memory: messages through the process's endpoint, collective operations
+// through the communicator's area.
 #pragma once
 
-#include <deque>
-
-#include "shm/job_memory.hpp"
-#include "spmd/message_collectives.hpp"
+#include "shm/collectives.hpp"
+#include "shm/endpoint.hpp"
 
 namespace rankpool::shm {
 
-class ShmTransport final : public comm::MessageCollectives {
+class ShmTransport final : public comm::Transport {
   public:
+    /// The world of a job: this process is `rank` of it.
     ShmTransport(JobMemory memory, int rank);
     ~ShmTransport() override;
 
-    int rank() const override { return rank_; }
-    int size() const override { return memory_.ranks(); }
-    int local_size() const override { return memory_.ranks(); }
+    int rank() const override { return own_; }
+    int size() const override { return static_cast<int>(ranks_.size()); }
+    int local_size() const override { return size(); }
+
     void send(int destination, int tag, std::span<const std::byte> bytes) override;
     std::optional<comm::Message> try_receive(int source, int tag) override;
     comm::Message receive(int source, int tag) override;
-    void wait(std::chrono::nanoseconds limit) override;
-    void wake() override;
+    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes) override;
+    std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override;
+    std::optional<Status> try_probe(int source, int tag) override;
+    Status probe(int source, int tag) override;
+    void wait(std::chrono::nanoseconds limit) override { endpoint_->wait(limit); }
+    void wake() override { endpoint_->wake(); }
+
+    void barrier() override { collectives_.barrier(); }
+    void bcast(std::span<std::byte> bytes, int root) override { collectives_.bcast(bytes, root); }
+    void scatter(std::span<const std::byte> send, std::span<std::byte> receive, int root) override { collectives_.scatter(send, receive, root); }
+    void gather(std::span<const std::byte> send, std::span<std::byte> receive, int root) override { collectives_.gather(send, receive, root); }
+    void allgather(std::span<const std::byte> send, std::span<std::byte> receive) override { collectives_.allgather(send, receive); }
+    void alltoall(std::span<const std::byte> send, std::span<std::byte> receive) override { collectives_.alltoall(send, receive); }
+    void reduce(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold, int root) override {
+        collectives_.reduce(send, receive, fold, root);
+    }
+    void allreduce(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold) override {
+        collectives_.allreduce(send, receive, fold);
+    }
+    void bcastv(std::span<const std::byte> send, const comm::Place& place, int root, std::size_t) override { collectives_.bcastv(send, place, root); }
+    void scatterv(const std::byte* send, comm::Sizes sizes, const comm::Place& place, int root, std::size_t) override {
+        collectives_.scatterv(send, sizes, place, root);
+    }
+    void gatherv(std::span<const std::byte> send, const comm::Place& place, int root, std::size_t) override { collectives_.gatherv(send, place, root); }
+    void allgatherv(std::span<const std::byte> send, const comm::Place& place, std::size_t) override { collectives_.allgatherv(send, place); }
+    void alltoallv(const std::byte* send, comm::Sizes sizes, const comm::Place& place, std::size_t) override { collectives_.alltoallv(send, sizes, place); }
+
+    std::shared_ptr<comm::Transport> split(std::optional<int> color, int key) override;
+    std::shared_ptr<comm::Transport> node() override { return split(0, 0); }
     [[noreturn]] void abort(int exit_code) override;
     void finish() override;
 
   private:
-    enum class Form : std::uint32_t { inline_bytes = 1, elsewhere = 2, answer = 3, refusal = 4 };
-    struct Header {
-        Form form;
-        std::int32_t tag;
-        std::uint64_t bytes;
-        std::uint64_t address;  // elsewhere: where the bytes are in the sender's process
-        std::uint64_t number;   // elsewhere, answer, refusal: which message
-    };
-    struct Incoming;
+    ShmTransport(std::shared_ptr<Endpoint> endpoint, Context context, std::vector<int> ranks, int own, std::optional<bool> single_copy);
+    int world_rank(int rank) const { return rank == comm::any ? comm::any : ranks_[static_cast<std::size_t>(rank)]; }
+    int own_rank(int world_rank) const;
+    comm::Message translated(comm::Message message) const;
+    Status translated(Status status) const;
 
-    bool take_in();
-    bool take_in_from(int source);
-    void read_ring(int source, std::byte* to, std::size_t bytes);
-    void write_ring(int destination, std::span<const std::byte> bytes);
-    void send_through_ring(int destination, const Header& header, std::span<const std::byte> bytes);
-    bool copy_from(int source, const Header& header, wire::Buffer& to);
-    std::size_t readable(int source) const;
-    std::size_t writable(int destination) const;
-    bool departed(int rank) const;
-    [[noreturn]] void report_departed(int rank, const char* doing) const;
-    void send_answers();
-    template <class Ready>
-    void await(WaitWord& word, int peer, const char* doing, Ready&& ready);
-    std::deque<comm::Message>::iterator find(int source, int tag);
-
-    JobMemory memory_;
-    int rank_;
-    Patience patience_;
-    std::uint64_t sent_ = 0;      // large messages sent, for their answers
-    std::uint64_t answered_ = 0;  // the last of them that was answered
-    bool answer_ok_ = true;
-    bool single_copy_ = true;     // until the kernel refuses
-    std::vector<Incoming> incoming_;
-    std::deque<comm::Message> arrived_;
-    std::vector<std::pair<int, Header>> answers_;  // to large messages that were copied, not yet sent
-    int writing_to_ = comm::any;                   // the ring that is in the middle of a message
-    WaitWord::Ticket seen_{};
+    std::shared_ptr<Endpoint> endpoint_;
+    Context context_;
+    std::vector<int> ranks_;  // of the job, by rank of this communicator
+    int own_;
+    Collectives collectives_;
 };
 
 }  // namespace rankpool::shm

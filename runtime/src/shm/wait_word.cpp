@@ -1,5 +1,7 @@
 #include "shm/wait_word.hpp"
 
+#include "shm/epoch_word.hpp"
+
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -27,6 +29,32 @@ void pause_cpu() {
 #endif
 }
 
+// Looks until `ready`, for as long as `patience` allows.
+template <class Ready>
+bool watch(Patience patience, Ready&& ready) {
+    using Clock = std::chrono::steady_clock;
+    if (patience.spin.count() > 0) {
+        const auto end = Clock::now() + patience.spin;
+        do {
+            for (int i = 0; i < 32; ++i) {  // looking at the clock costs as much as a dozen looks at the word
+                if (ready()) return true;
+                pause_cpu();
+            }
+        } while (Clock::now() < end);
+    }
+    for (int i = 0; i < patience.yields; ++i) {
+        sched_yield();
+        if (ready()) return true;
+    }
+    return false;
+}
+
+bool timed_out(std::atomic<std::uint32_t>& word, std::uint32_t value, std::chrono::nanoseconds limit) {
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(limit);
+    const timespec time{static_cast<time_t>(whole.count()), static_cast<long>((limit - whole).count())};
+    return futex(word, FUTEX_WAIT, value, &time) != 0 && errno == ETIMEDOUT;
+}
+
 }  // namespace
 
 Patience Patience::for_runners(int runners) {
@@ -45,31 +73,36 @@ void WaitWord::signal() noexcept {
     futex(word_, FUTEX_WAKE, INT_MAX, nullptr);
 }
 
+void WaitWord::notice() noexcept {
+    word_.fetch_add(event, std::memory_order_acq_rel);
+    word_.fetch_and(~sleeper, std::memory_order_acq_rel);
+    futex(word_, FUTEX_WAKE, INT_MAX, nullptr);
+}
+
 bool WaitWord::wait(Ticket ticket, Patience patience, std::chrono::nanoseconds limit) noexcept {
-    using Clock = std::chrono::steady_clock;
     const auto changed = [&] { return this->ticket() != ticket; };
     if (changed()) return true;
     if (limit.count() <= 0) return false;
-    if (patience.spin.count() > 0) {
-        const auto end = Clock::now() + patience.spin;
-        do {
-            for (int i = 0; i < 32; ++i) {  // looking at the clock costs as much as a dozen looks at the word
-                if (changed()) return true;
-                pause_cpu();
-            }
-        } while (Clock::now() < end);
-    }
-    for (int i = 0; i < patience.yields; ++i) {
-        sched_yield();
-        if (changed()) return true;
-    }
+    if (watch(patience, changed)) return true;
     std::uint32_t seen = ticket;
     if (!word_.compare_exchange_strong(seen, ticket | sleeper, std::memory_order_acq_rel) && seen != (ticket | sleeper))
         return true;
-    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(limit);
-    const timespec time{static_cast<time_t>(whole.count()), static_cast<long>((limit - whole).count())};
-    if (futex(word_, FUTEX_WAIT, ticket | sleeper, &time) != 0 && errno == ETIMEDOUT) return changed();
-    return true;
+    return !timed_out(word_, ticket | sleeper, limit) || changed();
 }
+
+bool EpochWord::watch(std::uint64_t epoch, Patience patience) const noexcept {
+    return reached(epoch) || shm::watch(patience, [&] { return reached(epoch); });
+}
+
+void EpochWord::sleep(std::uint64_t epoch, std::chrono::nanoseconds limit) noexcept {
+    std::uint32_t seen = word_.load(std::memory_order_acquire);
+    while ((seen & sleeper) == 0) {
+        if (is_reached(seen, epoch)) return;
+        if (word_.compare_exchange_weak(seen, seen | sleeper, std::memory_order_acq_rel)) seen |= sleeper;
+    }
+    if (!is_reached(seen, epoch)) (void)timed_out(word_, seen, limit);
+}
+
+void EpochWord::wake_all() noexcept { futex(word_, FUTEX_WAKE, INT_MAX, nullptr); }
 
 }  // namespace rankpool::shm

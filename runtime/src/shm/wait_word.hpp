@@ -9,7 +9,9 @@
 //   2. An event after that test changes the count: either the compare-exchange fails, or the kernel's own comparison
 //      does, or the signaller saw bit 0 and wakes after changing the word. So no wake-up is lost.
 //   3. A waker clears bit 0 before it wakes; a waiter that set it again in between is woken once for nothing.
-// Nobody holds anything while it waits: a process may be killed at any point of this and stops nobody.
+// Nobody holds anything while it waits: a process may be killed at any point of this and stops nobody for longer than the
+// limit of a wait. (One that dies between clearing bit 0 and waking leaves sleepers that later signals do not see.) So
+// notices of a death wake whether or not bit 0 is set. tests/model/wait_word.pml checks all of this.
 #pragma once
 
 #include <atomic>
@@ -37,6 +39,10 @@ class WaitWord {
 
     /// Something happened. What was written before is seen by everyone whose next ticket() or wait() returns after it.
     void signal() noexcept;
+
+    /// The same for news of a process that has died, maybe in the middle of a signal: wakes even those whom that one would
+    /// have woken.
+    void notice() noexcept;
 
     /// Returns when the state may have changed since `ticket`, or after `limit`; false in the latter case. May return
     /// early for no reason.

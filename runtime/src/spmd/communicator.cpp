@@ -1,7 +1,7 @@
 #include <rankpool/communicator.hpp>
 
 #include "os/host_name.hpp"
-#include "spmd/transport.hpp"
+#include <rankpool/comm/transport.hpp>
 #include "spmd/world.hpp"
 #include <rankpool/remote.hpp>
 
@@ -9,24 +9,27 @@
 
 namespace rankpool::comm {
 
-int rank(const Transport& transport) { return transport.rank(); }
-int size(const Transport& transport) { return transport.size(); }
-
 void check_root(const Transport& transport, int root) {
     if (root < 0 || root >= transport.size())
         throw std::invalid_argument("root = " + std::to_string(root) + " is no rank of this communicator: it has the ranks 0 to " +
                                     std::to_string(transport.size() - 1));
 }
 
-void barrier(Transport& transport) { transport.barrier(); }
-void bcast(Transport& transport, wire::Buffer& bytes, int root) { transport.bcast(bytes, root); }
-
-wire::Buffer scatter(Transport& transport, const std::vector<std::span<const std::byte>>& parts, int root) {
-    return transport.scatter(parts, root);
+void check_peer(const Transport& transport, const char* what, int rank, bool wildcard) {
+    if ((rank >= 0 && rank < transport.size()) || (wildcard && rank == any_source)) return;
+    throw std::invalid_argument(std::string(what) + ": " + (wildcard ? "source" : "dest") + " = " + std::to_string(rank) +
+                                " is no rank of this communicator: it has the ranks 0 to " + std::to_string(transport.size() - 1) +
+                                (wildcard ? ", and any_source" : ""));
 }
 
-std::vector<wire::Buffer> gather(Transport& transport, std::span<const std::byte> part, int root) {
-    return transport.gather(part, root);
+void check_tag(int tag, bool wildcard) {
+    if ((tag >= 0 && tag <= largest_tag) || (wildcard && tag == any_tag)) return;
+    throw std::invalid_argument("tag = " + std::to_string(tag) + "; expected 0 to " + std::to_string(largest_tag) + (wildcard ? ", or any_tag" : ""));
+}
+
+void check_count(const char* what, std::size_t given, std::size_t expected, const std::string& of) {
+    if (given == expected) return;
+    throw std::invalid_argument(std::string(what) + " has " + std::to_string(given) + " elements; expected " + std::to_string(expected) + ", " + of);
 }
 
 void encode_error(wire::Buffer& out, std::size_t index, int rank, const std::exception_ptr& error) {
@@ -46,18 +49,12 @@ std::exception_ptr decode_error(wire::Reader& in) {
     return wire::decode_exception(in.rest(), std::move(origin));
 }
 
-Communicator world(std::shared_ptr<Transport> transport) { return Communicator(std::move(transport)); }
-
 int first_nonzero(Transport& transport, int own_code) {
-    wire::Buffer result;
-    const auto codes = transport.gather({reinterpret_cast<const std::byte*>(&own_code), sizeof own_code}, 0);
-    int code = 0;
-    for (const wire::Buffer& each : codes)
-        if (code == 0 && each.size() == sizeof code) std::memcpy(&code, each.data(), sizeof code);
-    if (transport.rank() == 0) result.append(&code, sizeof code);
-    transport.bcast(result, 0);
-    if (result.size() == sizeof code) std::memcpy(&code, result.data(), sizeof code);
-    return code;
+    std::vector<int> codes(static_cast<std::size_t>(transport.size()));
+    transport.allgather(std::as_bytes(std::span(&own_code, 1)), std::as_writable_bytes(std::span(codes)));
+    for (const int code : codes)
+        if (code != 0) return code;
+    return 0;
 }
 
 bool is_departure(const std::exception_ptr& error) {

@@ -86,7 +86,7 @@ void Post::loop() {
                 stopping = stopping_;
             }
             for (auto& [destination, bytes] : outgoing) {
-                transport_->send(destination, tag_pool, bytes);
+                transport_->post(destination, tag_pool, bytes);
                 bytes = wire::Buffer();
             }
             if (stopping && outgoing.empty() && !moved) break;

@@ -10,7 +10,7 @@
 #include <mutex>
 #include <thread>
 
-#include "spmd/transport.hpp"
+#include <rankpool/comm/transport.hpp>
 
 namespace rankpool::comm {
 

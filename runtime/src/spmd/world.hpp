@@ -1,16 +1,14 @@
-// From a transport to the communicator that the program gets.
+// What run() and spmd() need of communicators.
 #pragma once
 
 #include <exception>
 #include <memory>
 
 #include "spmd/departure.hpp"
-#include "spmd/transport.hpp"
+#include <rankpool/comm/transport.hpp>
 #include <rankpool/communicator.hpp>
 
 namespace rankpool::comm {
-
-Communicator world(std::shared_ptr<Transport> transport);
 
 /// Collective. The first exit code by rank that is not 0; 0 if all are.
 int first_nonzero(Transport& transport, int own_code);

@@ -91,6 +91,7 @@ std::error_code decode_code(Reader& in) {
     if (which == by_reference) {
         const void* category = task::decode_code_address(in);
         const void* table = task::decode_code_address(in);
+        if (reinterpret_cast<std::uintptr_t>(category) % alignof(std::error_category) != 0) return {value, foreign_category(name, words)};
         const auto& object = *static_cast<const std::error_category*>(category);
         if (first_word(object) == table && object.name() == name) return {value, object};
     }

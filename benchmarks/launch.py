@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""What it costs to start a job: rankrun against Open MPI's mpirun and MPICH's, in turns.
+
+    python3 benchmarks/launch.py                 8 ranks, programs from build/release
+    python3 benchmarks/launch.py --ranks 2 --rounds 21
+
+The time is that of a whole job, from the start of the launcher to its end. The job does the least there is: every rank
+comes to one barrier and returns. In a round each launcher starts one job; every second round goes backwards (A B B A).
+A ratio is the median of the rounds' ratios; rankrun's job runs twice in a round, and the row A/A compares the two.
+
+Ends with 1 when a job failed. A missing launcher, or a missed target, is told in the table.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from collectives import launcher_command, output_of, tell_machine
+from run import (FEWEST_ROUNDS, HERE, Competitor, Missing, OthersLoad, Table, Target, measure, milliseconds, shown_path,
+                 tell)
+
+RANKRUN = Competitor("rankrun", "bench_launch_hello")
+OPEN_MPI = Competitor("Open MPI's mpirun", "bench_launch_hello_mpi_openmpi")
+MPICH = Competitor("MPICH's mpirun", "bench_launch_hello_mpi_mpich")
+LAUNCHERS = {RANKRUN: "rankrun", OPEN_MPI: "mpirun.openmpi", MPICH: "mpirun.mpich"}
+
+
+class Runner:
+    def __init__(self, build, ranks):
+        self.build, self.ranks = build, ranks
+        self.warm = set()
+
+    def run(self, competitor):
+        """Nanoseconds of a job. The first one of each is not counted: it reads the programs from the disk."""
+        program = self.build / "bench" / competitor.program
+        if not program.exists():
+            raise Missing(f"not built: there is no {shown_path(program)}")
+        command = [*launcher_command(LAUNCHERS[competitor], self.build, self.ranks), str(program), str(self.ranks)]
+        if competitor not in self.warm:
+            output_of(command)
+            self.warm.add(competitor)
+        start = time.perf_counter_ns()
+        output_of(command)
+        return time.perf_counter_ns() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, default=8, help="8 by default")
+    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, help=f"{FEWEST_ROUNDS} by default")
+    parser.add_argument("--build", type=Path, default=HERE.parent / "build" / "release", help="the build directory")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.ranks < 1:
+        parser.error("--rounds and --ranks take numbers from 1 on")
+
+    load = os.getloadavg()[0]
+    others = OthersLoad()
+    build = options.build.resolve()
+    title = f"a job of {options.ranks} ranks with one barrier"
+    targets = tuple(Target(RANKRUN, 1 / 20, f"at least 20 times faster than {peer.name}", peer)
+                    for peer in (OPEN_MPI, MPICH)) if options.ranks == 8 else ()
+    table = Table("launch", title, "start to end", milliseconds, (RANKRUN,), (OPEN_MPI, MPICH), targets)
+    print(f"### {table.benchmark}: {table.title}\n")
+    failed = tell(table, measure(table, Runner(build, options.ranks), options.rounds))
+    tell_machine(build, f"{options.ranks} ranks", options.rounds, load, others.share())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

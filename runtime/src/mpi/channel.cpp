@@ -1,0 +1,350 @@
+#include "mpi/channel.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "mpi/types.hpp"
+
+namespace rankpool::mpi {
+namespace {
+
+using namespace std::chrono_literals;
+
+int mpi_source(int source) { return source == comm::any ? MPI_ANY_SOURCE : source; }
+int mpi_tag(int tag) { return tag == comm::any ? MPI_ANY_TAG : tag; }
+
+bool matches(int wanted_source, int wanted_tag, int source, int tag) {
+    if (wanted_source != comm::any && wanted_source != source) return false;
+    return wanted_tag == comm::any ? tag < comm::first_internal_tag : wanted_tag == tag;
+}
+
+std::size_t bytes_of(const MPI_Status& status) {
+    MPI_Count bytes = 0;
+    check(MPI_Get_elements_x(&status, MPI_BYTE, &bytes), "MPI_Get_elements_x");
+    return static_cast<std::size_t>(bytes);
+}
+
+}  // namespace
+
+Channel::Channel(MPI_Comm communicator) : communicator_(communicator) {
+    check(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+    check(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+    sent_.resize(static_cast<std::size_t>(size_));
+    received_.resize(static_cast<std::size_t>(size_));
+}
+
+Channel::~Channel() { close(); }
+
+void Channel::close() {
+    int finalized = 0;
+    if (communicator_ == MPI_COMM_NULL || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
+    for (auto& pending : abandoned_) MPI_Wait(&pending->request, MPI_STATUS_IGNORE);
+    abandoned_.clear();
+    MPI_Comm_free(&communicator_);
+    communicator_ = MPI_COMM_NULL;
+}
+
+// ---- sending ----
+
+void Channel::send(int destination, int tag, std::span<const std::byte> bytes) {
+    if (destination == rank_) {
+        comm::Message own{rank_, tag, {}};
+        own.bytes.append(bytes.data(), bytes.size());
+        return deliver(std::move(own));
+    }
+    const Extent extent(bytes.size());
+    if (posted_.empty()) {
+        check(MPI_Send(bytes.data(), extent.count, extent.type, destination, tag, communicator_), "MPI_Send");
+        return;
+    }
+    Pending pending;
+    check(MPI_Isend(bytes.data(), extent.count, extent.type, destination, tag, communicator_, &pending.request), "MPI_Isend");
+    wait(pending);
+}
+
+void Channel::send_buffer(int destination, int tag, wire::Buffer bytes) {
+    constexpr std::size_t most_bytes = std::size_t{256} << 20;  // that are on their way
+    abandon(start_send(destination, tag, std::move(bytes)));
+    while (abandoned_bytes_ > most_bytes) {
+        wait(*abandoned_.front());
+        drop_finished();
+    }
+}
+
+void Channel::post(int destination, int tag, std::span<const std::byte> bytes) {
+    if (tag == comm::tag_pool) ++sent_[static_cast<std::size_t>(destination)];
+    const Extent extent(bytes.size());
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Isend(bytes.data(), extent.count, extent.type, destination, tag, communicator_, &request), "MPI_Isend");
+    for (int done = 0, turns = 0;; ++turns) {
+        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        if (done != 0) break;
+        if (!take_in() && turns > 1000) std::this_thread::sleep_for(20us);
+    }
+}
+
+std::shared_ptr<Channel::Pending> Channel::start_send(int destination, int tag, wire::Buffer bytes) {
+    drop_finished();
+    auto pending = std::make_shared<Pending>();
+    pending->bytes = std::move(bytes);
+    if (destination == rank_) {
+        send(destination, tag, pending->bytes);
+        return pending;
+    }
+    const Extent extent(pending->bytes.size());
+    check(MPI_Isend(pending->bytes.data(), extent.count, extent.type, destination, tag, communicator_, &pending->request), "MPI_Isend");
+    return pending;
+}
+
+bool Channel::test(Pending& pending) {
+    int done = 0;
+    check(MPI_Test(&pending.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done == 0 && !posted_.empty()) take_in();
+    return done != 0;
+}
+
+void Channel::wait(Pending& pending) {
+    if (posted_.empty())
+        check(MPI_Wait(&pending.request, MPI_STATUS_IGNORE), "MPI_Wait");
+    else
+        poll([&] { return test(pending); });
+}
+
+void Channel::abandon(std::shared_ptr<Pending> pending) {
+    if (pending->request == MPI_REQUEST_NULL) return;
+    abandoned_bytes_ += pending->bytes.size();
+    abandoned_.push_back(std::move(pending));
+}
+
+// Of the sends that nobody waits for.
+void Channel::drop_finished() {
+    std::erase_if(abandoned_, [&](const auto& pending) {
+        int done = 0;
+        check(MPI_Test(&pending->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        if (done != 0) abandoned_bytes_ -= pending->bytes.size();
+        return done != 0;
+    });
+}
+
+// ---- receiving ----
+
+void Channel::take(MPI_Message handle, const MPI_Status& status, comm::Message& message) {
+    const std::size_t bytes = bytes_of(status);
+    message.source = status.MPI_SOURCE;
+    message.tag = status.MPI_TAG;
+    message.bytes.clear();
+    const Extent extent(bytes);
+    check(MPI_Mrecv(message.bytes.grow(bytes), extent.count, extent.type, &handle, MPI_STATUS_IGNORE), "MPI_Mrecv");
+    if (message.tag == comm::tag_pool) ++received_[static_cast<std::size_t>(message.source)];
+}
+
+bool Channel::take_in() {
+    int found = 0;
+    MPI_Message handle = MPI_MESSAGE_NULL;
+    MPI_Status status;
+    check(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_, &found, &handle, &status), "MPI_Improbe");
+    if (found == 0) return false;
+    comm::Message message;
+    take(handle, status, message);
+    deliver(std::move(message));
+    return true;
+}
+
+void Channel::deliver(comm::Message message) {
+    for (auto posted = posted_.begin(); posted != posted_.end(); ++posted) {
+        if (!matches((*posted)->source, (*posted)->tag, message.source, message.tag)) continue;
+        (*posted)->message = std::move(message);
+        (*posted)->done = true;
+        posted_.erase(posted);
+        return;
+    }
+    arrived_.push_back(std::move(message));
+}
+
+std::deque<comm::Message>::iterator Channel::find(int source, int tag) {
+    return std::find_if(arrived_.begin(), arrived_.end(),
+                        [&](const comm::Message& message) { return matches(source, tag, message.source, message.tag); });
+}
+
+// Whether a receive that was begun before, and that MPI knows nothing of, could take a message that fits.
+bool Channel::could_take(int source, int tag) const {
+    const auto meet = [](int a, int b) { return a == comm::any || b == comm::any || a == b; };
+    return std::any_of(posted_.begin(), posted_.end(), [&](const auto& posted) { return meet(posted->source, source) && meet(posted->tag, tag); });
+}
+
+void Channel::check_somebody_sends(int source) const {
+    if (source == rank_ || size_ == 1)
+        throw Error("rank " + std::to_string(rank_) + " waits to receive from itself, and has sent itself nothing that fits: nobody else can");
+}
+
+template <class Ready>
+void Channel::poll(Ready&& ready) {
+    for (int turns = 0; !ready();) {
+        if (take_in()) continue;
+        if (++turns % 64 == 0) sched_yield();
+    }
+}
+
+std::optional<comm::Message> Channel::try_receive(int source, int tag) {
+    while (take_in()) idle_ = 0us;
+    const auto found = find(source, tag);
+    if (found == arrived_.end()) return std::nullopt;
+    comm::Message message = std::move(*found);
+    arrived_.erase(found);
+    return message;
+}
+
+comm::Message Channel::receive(int source, int tag) {
+    comm::Message message;
+    const auto taken = [&] {
+        const auto found = find(source, tag);
+        if (found == arrived_.end()) return false;
+        message = std::move(*found);
+        arrived_.erase(found);
+        return true;
+    };
+    if (taken()) return message;
+    check_somebody_sends(source);
+    if (!could_take(source, tag)) {
+        MPI_Message handle = MPI_MESSAGE_NULL;
+        MPI_Status status;
+        check(MPI_Mprobe(mpi_source(source), mpi_tag(tag), communicator_, &handle, &status), "MPI_Mprobe");
+        take(handle, status, message);
+    } else {
+        poll(taken);
+    }
+    return message;
+}
+
+Status Channel::receive_into(int source, int tag, std::span<std::byte> to) {
+    if (could_take(source, tag) || find(source, tag) != arrived_.end()) {
+        const comm::Message message = receive(source, tag);
+        if (message.bytes.size() == to.size() && !to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
+        return {message.source, message.tag, message.bytes.size()};
+    }
+    check_somebody_sends(source);
+    const Extent extent(to.size());
+    MPI_Status status;
+    check(MPI_Recv(to.data(), extent.count, extent.type, mpi_source(source), mpi_tag(tag), communicator_, &status), "MPI_Recv");
+    return {status.MPI_SOURCE, status.MPI_TAG, bytes_of(status)};
+}
+
+std::shared_ptr<Channel::Posted> Channel::start_receive(int source, int tag, std::optional<std::size_t> bytes) {
+    auto posted = std::make_shared<Posted>();
+    posted->source = source;
+    posted->tag = tag;
+    if (const auto found = find(source, tag); found != arrived_.end()) {
+        posted->message = std::move(*found);
+        posted->done = true;
+        arrived_.erase(found);
+    } else if (bytes && source != rank_ && source != comm::any && !could_take(source, tag)) {
+        const Extent extent(*bytes);
+        check(MPI_Irecv(posted->message.bytes.grow(*bytes), extent.count, extent.type, mpi_source(source), mpi_tag(tag), communicator_, &posted->request), "MPI_Irecv");
+    } else {
+        posted_.push_back(posted);
+    }
+    return posted;
+}
+
+void Channel::complete(Posted& posted, const MPI_Status& status) {
+    posted.done = true;
+    posted.message.source = status.MPI_SOURCE;
+    posted.message.tag = status.MPI_TAG;
+    posted.message.bytes.shrink(bytes_of(status));
+}
+
+bool Channel::test(Posted& posted) {
+    if (posted.request != MPI_REQUEST_NULL) {
+        int done = 0;
+        MPI_Status status;
+        check(MPI_Test(&posted.request, &done, &status), "MPI_Test");
+        if (done != 0) complete(posted, status);
+        return posted.done;
+    }
+    while (!posted.done && take_in()) {
+    }
+    return posted.done;
+}
+
+void Channel::wait(Posted& posted) {
+    if (posted.done) return;
+    if (posted.request != MPI_REQUEST_NULL && posted_.empty()) {
+        MPI_Status status;
+        check(MPI_Wait(&posted.request, &status), "MPI_Wait");
+        return complete(posted, status);
+    }
+    if (posted.request == MPI_REQUEST_NULL) check_somebody_sends(posted.source);
+    poll([&] { return test(posted); });
+}
+
+void Channel::withdraw(const std::shared_ptr<Posted>& posted) {
+    posted_.remove(posted);
+    if (posted->request != MPI_REQUEST_NULL) {
+        MPI_Status status;
+        int cancelled = 0;
+        MPI_Cancel(&posted->request);
+        MPI_Wait(&posted->request, &status);
+        MPI_Test_cancelled(&status, &cancelled);
+        if (cancelled == 0) complete(*posted, status);
+    }
+    if (!posted->done) return;
+    for (const auto& other : posted_)
+        if (matches(other->source, other->tag, posted->message.source, posted->message.tag)) return deliver(std::move(posted->message));
+    arrived_.push_front(std::move(posted->message));
+}
+
+std::optional<Status> Channel::try_probe(int source, int tag) {
+    while (take_in()) {
+    }
+    const auto found = find(source, tag);
+    if (found == arrived_.end()) return std::nullopt;
+    return Status{found->source, found->tag, found->bytes.size()};
+}
+
+Status Channel::probe(int source, int tag) {
+    const auto here = [&] { return find(source, tag) != arrived_.end(); };
+    if (!here()) check_somebody_sends(source);
+    poll(here);
+    const auto found = find(source, tag);
+    return {found->source, found->tag, found->bytes.size()};
+}
+
+// ---- a pool's service ----
+
+void Channel::wait_for_message(std::chrono::nanoseconds limit) {
+    if (!arrived_.empty()) return;
+    // Nothing came for a while: sleep, at first briefly.
+    constexpr auto shortest = 20us, longest = 1000us;
+    std::unique_lock lock(mutex_);
+    idle_ = std::clamp(idle_ * 5 / 4, std::chrono::microseconds(shortest), std::chrono::microseconds(longest));
+    if (woken_.wait_for(lock, std::min<std::chrono::nanoseconds>(idle_, limit), [&] { return wake_; })) idle_ = 0us;
+    wake_ = false;
+}
+
+void Channel::wake() {
+    {
+        std::lock_guard lock(mutex_);
+        wake_ = true;
+    }
+    woken_.notify_one();
+}
+
+void Channel::finish() {
+    // What nobody waits for any more (a rank's greeting, results of a pool that main left) is taken in all the same: a
+    // message that was never received is an error in MPI's eyes, and MPICH with UCX says so on standard output.
+    std::vector<unsigned long long> expected(sent_.size());
+    // Not blocking: another rank may be in the middle of a long message to this one.
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, communicator_, &request),
+          "MPI_Ialltoall");
+    for (int told = 0; told == 0 || received_ != expected;) {
+        if (!take_in()) std::this_thread::sleep_for(20us);
+        drop_finished();
+        if (told == 0) check(MPI_Test(&request, &told, MPI_STATUS_IGNORE), "MPI_Test");
+    }
+}
+
+}  // namespace rankpool::mpi

@@ -1,0 +1,100 @@
+// Messages over an MPI communicator.
+//
+// A receive that knows its size is one MPI_Recv or MPI_Irecv, unless one that was begun before and does not know its size
+// could take the same message. Those wait here: messages are taken in as they arrive (a matched probe, then the receive) and
+// given to them in their order; what nobody asked for stays here. MPI knows nothing of them, so it would not move their
+// messages while this rank waits elsewhere: messages of unknown size are sent from buffers of our own and nobody waits for
+// them, and who waits for a send takes in meanwhile.
+//
+// Waiting in a pool's service sleeps the longer the longer nothing comes, because the MPIs themselves only know how to spin.
+#pragma once
+
+#include <mpi.h>
+
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <rankpool/comm/transport.hpp>
+
+namespace rankpool::mpi {
+
+class Channel {
+  public:
+    /// Takes the communicator over; it is freed at the end. The world's stays until MPI's own end.
+    explicit Channel(MPI_Comm communicator);
+    ~Channel();
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    MPI_Comm communicator() const { return communicator_; }
+    int rank() const { return rank_; }
+    int size() const { return size_; }
+
+    struct Posted {
+        int source, tag;
+        bool done = false;
+        comm::Message message;
+        MPI_Request request = MPI_REQUEST_NULL;  // of MPI's own receive, where it is one
+    };
+    struct Pending {
+        MPI_Request request = MPI_REQUEST_NULL;
+        wire::Buffer bytes;
+    };
+
+    void send(int destination, int tag, std::span<const std::byte> bytes);
+    void post(int destination, int tag, std::span<const std::byte> bytes);
+    std::shared_ptr<Pending> start_send(int destination, int tag, wire::Buffer bytes);
+    void send_buffer(int destination, int tag, wire::Buffer bytes);
+    bool test(Pending& pending);
+    void wait(Pending& pending);
+    /// Nobody waits for it any more: its bytes are kept until it has left.
+    void abandon(std::shared_ptr<Pending> pending);
+
+    std::optional<comm::Message> try_receive(int source, int tag);
+    comm::Message receive(int source, int tag);
+    Status receive_into(int source, int tag, std::span<std::byte> to);
+    std::shared_ptr<Posted> start_receive(int source, int tag, std::optional<std::size_t> bytes);
+    bool test(Posted& posted);
+    void wait(Posted& posted);
+    void withdraw(const std::shared_ptr<Posted>& posted);
+    std::optional<Status> try_probe(int source, int tag);
+    Status probe(int source, int tag);
+
+    void wait_for_message(std::chrono::nanoseconds limit);
+    void wake();
+
+    /// Collective. Takes in what was post()ed and not received; what was abandoned has left.
+    void finish();
+    /// Before MPI ends: the communicator is freed.
+    void close();
+
+  private:
+    bool take_in();
+    bool could_take(int source, int tag) const;
+    void drop_finished();
+    void complete(Posted& posted, const MPI_Status& status);
+    void take(MPI_Message handle, const MPI_Status& status, comm::Message& message);
+    void deliver(comm::Message message);
+    void check_somebody_sends(int source) const;
+    std::deque<comm::Message>::iterator find(int source, int tag);
+    template <class Ready>
+    void poll(Ready&& ready);
+
+    MPI_Comm communicator_;
+    int rank_ = 0, size_ = 1;
+    std::deque<comm::Message> arrived_;
+    std::list<std::shared_ptr<Posted>> posted_;
+    std::list<std::shared_ptr<Pending>> abandoned_;
+    std::size_t abandoned_bytes_ = 0;
+    std::vector<unsigned long long> sent_, received_;  // posts, by rank
+    std::mutex mutex_;
+    std::condition_variable woken_;
+    bool wake_ = false;
+    std::chrono::microseconds idle_{0};
+};
+
+}  // namespace rankpool::mpi

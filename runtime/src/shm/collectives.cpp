@@ -1,0 +1,597 @@
+#include "shm/collectives.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "shm/limits.hpp"
+#include <rankpool/cpus.hpp>
+#include <rankpool/error.hpp>
+
+namespace rankpool::shm {
+namespace {
+
+using namespace std::chrono_literals;
+
+void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
+    if (bytes > 0 && to != from) std::memmove(to, from, bytes);
+}
+
+bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
+    const std::less<const std::byte*> before;
+    return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
+}
+
+std::size_t sum(comm::Sizes sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
+
+}  // namespace
+
+Collectives::Collectives(Endpoint& endpoint, Context context, std::vector<int> ranks, int own, std::optional<bool> single_copy)
+    : endpoint_(endpoint),
+      context_(context),
+      ranks_(std::move(ranks)),
+      own_(own),
+      size_(static_cast<int>(ranks_.size())),
+      area_(endpoint.memory().area(context, size_), size_),
+      cell_bytes_(area_.cell_bytes()),
+      patience_(endpoint.patience()),
+      single_copy_(single_copy) {
+    area_.header().users.fetch_add(1, std::memory_order_relaxed);
+    // The CPUs that the ranks may use can differ: whoever comes first decides for all.
+    std::uint32_t decided = 0;
+    const std::uint32_t wanted = size_ > process_cpu_count() || size_ > limits::heard_one_by_one ? 2 : 1;
+    counted_ = area_.header().counted.compare_exchange_strong(decided, wanted) ? wanted == 2 : decided == 2;
+}
+
+Collectives::~Collectives() {
+    if (area_.header().users.fetch_add(0x10000, std::memory_order_acq_rel) + 0x10000 == static_cast<std::uint32_t>(size_) * 0x10001u)
+        endpoint_.memory().release_area(context_);
+}
+
+// ---- the protocol ----
+
+template <class Each>
+void Collectives::for_others(Each&& each) const {
+    for (int step = 1; step < size_; ++step) each((own_ + step) % size_);
+}
+
+std::uint64_t Collectives::begin(const char* what) {
+    what_ = what;
+    if (!single_copy_) {
+        agree_on_single_copy();
+        what_ = what;
+    }
+    ++epoch_;
+    return epoch_;
+}
+
+// The first operation of a communicator: can everybody read everybody's memory?
+void Collectives::agree_on_single_copy() {
+    bool all = true;
+    single_copy_ = false;
+    for (const int step : {0, 1}) {
+        ++epoch_;
+        what_ = "first collective operation";
+        contribute(std::as_bytes(std::span(&all, 1)));
+        arrive();
+        hear_all();
+        for_others([&](int rank) {
+            bool theirs = false;
+            const Contribution from = read(rank);
+            if (from.bytes != sizeof theirs) mismatch(from, sizeof theirs);
+            copy(from, 0, reinterpret_cast<std::byte*>(&theirs), sizeof theirs);
+            all = all && (step == 0 ? endpoint_.can_read(ranks_[static_cast<std::size_t>(rank)]) : theirs);
+        });
+        leave();
+    }
+    single_copy_ = all;
+}
+
+void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank) {
+    if (word.watch(epoch, patience_)) return;
+    for (std::chrono::nanoseconds pause = 50us;; pause = std::min<std::chrono::nanoseconds>(2 * pause, 5ms)) {
+        // Messages of this process may have to move for the others to come here.
+        const std::chrono::nanoseconds limit = endpoint_.has_business() && endpoint_.progress() ? pause : 100ms;
+        word.sleep(epoch, limit);
+        if (word.reached(epoch)) return;
+        const auto look_at = [&](int other) {
+            const int world = ranks_[static_cast<std::size_t>(other)];
+            if (!endpoint_.departed(world) || word.reached(epoch)) return;
+            endpoint_.report_departed(world, std::string("do ") + what_ + " together with");
+        };
+        if (rank != comm::any) {
+            look_at(rank);
+        } else {
+            for_others([&](int other) {
+                const auto arrived = area_.state(other).arrived.load(std::memory_order_acquire);
+                if (static_cast<std::int32_t>(arrived - static_cast<std::uint32_t>(epoch_)) < 0) look_at(other);
+            });
+        }
+    }
+}
+
+void Collectives::await_left(int rank, std::uint64_t epoch) { await(area_.state(rank).done, epoch, rank); }
+
+void Collectives::await_all_left(std::uint64_t epoch) {
+    for_others([&](int rank) { await_left(rank, epoch); });
+    everybody_left_ = std::max(everybody_left_, epoch);
+}
+
+void Collectives::make_room() {
+    if (epoch_ > everybody_left_ + slots_per_rank) await_all_left(epoch_ - slots_per_rank);
+}
+
+void Collectives::contribute(std::span<const std::byte> bytes) {
+    make_room();
+    const std::size_t index = (epoch_ - 1) % slots_per_rank;
+    Slot& slot = area_.state(own_).slots[index];
+    slot.bytes = bytes.size();
+    if (bytes.size() <= sizeof slot.inside) {
+        form_ = Form::in_slot;
+        copy_bytes(slot.inside, bytes.data(), bytes.size());
+    } else if (bytes.size() <= cell_bytes_) {
+        form_ = Form::in_cell;
+        copy_bytes(area_.cell(own_, index), bytes.data(), bytes.size());
+    } else if (*single_copy_) {
+        form_ = Form::elsewhere;
+        slot.address = reinterpret_cast<std::uint64_t>(bytes.data());
+    } else {
+        form_ = Form::by_message;
+    }
+    slot.form = form_;
+    slot.word.publish(epoch_);
+}
+
+void Collectives::arrive() {
+    if (!counted_) return;
+    area_.header().arrivals[(epoch_ - 1) % slots_per_rank].count.arrive(all_arrived());
+    area_.state(own_).arrived.store(static_cast<std::uint32_t>(epoch_), std::memory_order_release);
+}
+
+// The count at which all ranks have come to this epoch.
+std::uint64_t Collectives::all_arrived() const { return static_cast<std::uint64_t>(size_) * ((epoch_ - 1) / slots_per_rank + 1); }
+
+// Every rank has come to this epoch, and has shown what it contributes.
+void Collectives::hear_all() {
+    if (!counted_) return;  // they are heard one by one
+    await(area_.header().arrivals[(epoch_ - 1) % slots_per_rank].count, all_arrived(), comm::any);
+    everybody_left_ = std::max(everybody_left_, epoch_ - 1);
+}
+
+void Collectives::leave() { area_.state(own_).done.publish(epoch_); }
+
+Collectives::Contribution Collectives::read(int rank) {
+    const std::size_t index = (epoch_ - 1) % slots_per_rank;
+    Slot& slot = area_.state(rank).slots[index];
+    await(slot.word, epoch_, rank);
+    Contribution from{rank, slot.form, slot.bytes, nullptr, slot.address};
+    const std::uint64_t room = from.form == Form::in_slot ? sizeof slot.inside : from.form == Form::in_cell ? cell_bytes_ : std::uint64_t{1} << 46;
+    if (from.form < Form::in_slot || from.form > Form::by_message || from.bytes > room)
+        throw Error("rank " + std::to_string(rank) + " wrote an impossible contribution into the job's memory");
+    if (from.form == Form::in_slot) from.here = slot.inside;
+    if (from.form == Form::in_cell) from.here = area_.cell(rank, index);
+    return from;
+}
+
+void Collectives::copy(const Contribution& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
+    if (from.form != Form::by_message && (offset > from.bytes || bytes > from.bytes - offset))
+        mismatch(from, static_cast<std::size_t>(offset) + bytes);
+    if (bytes == 0 && from.form != Form::by_message) return;
+    if (from.form == Form::elsewhere) {
+        endpoint_.copy_from(ranks_[static_cast<std::size_t>(from.rank)], from.address + offset, to, bytes);
+    } else if (from.form == Form::by_message) {
+        const comm::Message message = endpoint_.receive(context_, ranks_[static_cast<std::size_t>(from.rank)], comm::tag_bulk, ranks_);
+        if (message.bytes.size() != bytes) mismatch(from, bytes);
+        copy_bytes(to, message.bytes.data(), bytes);
+    } else {
+        copy_bytes(to, from.here + offset, bytes);
+    }
+}
+
+void Collectives::send_to(int reader, std::span<const std::byte> part) {
+    if (form_ == Form::by_message) endpoint_.send(context_, ranks_[static_cast<std::size_t>(reader)], comm::tag_bulk, part);
+}
+
+void Collectives::send_to_all(std::span<const std::byte> bytes) {
+    if (form_ == Form::by_message) for_others([&](int rank) { send_to(rank, bytes); });
+}
+
+void Collectives::mismatch(const Contribution& from, std::size_t expected) const {
+    throw Error(std::string("the ranks disagree in ") + what_ + ": rank " + std::to_string(own_) + " expects " + std::to_string(expected) +
+                " bytes from rank " + std::to_string(from.rank) + ", which has " + std::to_string(from.bytes) +
+                "; do all ranks call the same operations with the same sizes? RANKPOOL_CHECK=1 tells more");
+}
+
+// ---- the operations, of one size ----
+
+void Collectives::barrier() {
+    begin("barrier");
+    if (counted_) {
+        arrive();
+        hear_all();
+    } else {
+        contribute({});
+        for_others([&](int rank) { (void)read(rank); });
+        everybody_left_ = epoch_ - 1;
+    }
+    leave();
+}
+
+void Collectives::bcast(std::span<std::byte> bytes, int root) {
+    const auto epoch = begin("bcast");
+    if (own_ == root) {
+        contribute(bytes);
+        arrive();
+        send_to_all(bytes);
+        leave();
+        if (form_ == Form::elsewhere) await_all_left(epoch);
+        return;
+    }
+    arrive();
+    const Contribution from = read(root);
+    if (from.bytes != bytes.size()) mismatch(from, bytes.size());
+    copy(from, 0, bytes.data(), bytes.size());
+    leave();
+}
+
+void Collectives::scatter(std::span<const std::byte> send, std::span<std::byte> receive, int root) {
+    const auto epoch = begin("scatter");
+    const std::size_t block = receive.size();
+    const std::size_t mine = static_cast<std::size_t>(own_) * block;
+    if (own_ == root) {
+        contribute(send);
+        arrive();
+        for_others([&](int rank) { send_to(rank, send.subspan(static_cast<std::size_t>(rank) * block, block)); });
+        copy_bytes(receive.data(), send.data() + mine, block);
+        leave();
+        if (form_ == Form::elsewhere) await_all_left(epoch);
+        return;
+    }
+    arrive();
+    const Contribution from = read(root);
+    if (from.bytes != static_cast<std::uint64_t>(block) * static_cast<std::uint64_t>(size_)) mismatch(from, block * static_cast<std::size_t>(size_));
+    copy(from, mine, receive.data(), block);
+    leave();
+}
+
+void Collectives::gather(std::span<const std::byte> send, std::span<std::byte> receive, int root) {
+    const auto epoch = begin("gather");
+    if (own_ != root) {
+        contribute(send);
+        arrive();
+        send_to(root, send);
+        leave();
+        if (form_ == Form::elsewhere) await_left(root, epoch);
+        return;
+    }
+    arrive();
+    hear_all();
+    const std::size_t block = send.size();
+    copy_bytes(receive.data() + static_cast<std::size_t>(own_) * block, send.data(), block);
+    for_others([&](int rank) {
+        const Contribution from = read(rank);
+        if (from.bytes != block) mismatch(from, block);
+        copy(from, 0, receive.data() + static_cast<std::size_t>(rank) * block, block);
+    });
+    leave();
+}
+
+void Collectives::allgather(std::span<const std::byte> send, std::span<std::byte> receive) {
+    const auto epoch = begin("allgather");
+    const std::size_t block = send.size();
+    contribute(send);
+    arrive();
+    send_to_all(send);
+    copy_bytes(receive.data() + static_cast<std::size_t>(own_) * block, send.data(), block);
+    hear_all();
+    for_others([&](int rank) {
+        const Contribution from = read(rank);
+        if (from.bytes != block) mismatch(from, block);
+        copy(from, 0, receive.data() + static_cast<std::size_t>(rank) * block, block);
+    });
+    everybody_left_ = epoch - 1;
+    leave();
+    if (form_ == Form::elsewhere) await_all_left(epoch);
+}
+
+void Collectives::alltoall(std::span<const std::byte> send, std::span<std::byte> receive) {
+    const auto epoch = begin("alltoall");
+    const std::size_t block = send.size() / static_cast<std::size_t>(size_);
+    const std::size_t mine = static_cast<std::size_t>(own_) * block;
+    contribute(send);
+    arrive();
+    for_others([&](int rank) { send_to(rank, send.subspan(static_cast<std::size_t>(rank) * block, block)); });
+    copy_bytes(receive.data() + mine, send.data() + mine, block);
+    hear_all();
+    for_others([&](int rank) {
+        const Contribution from = read(rank);
+        if (from.bytes != send.size()) mismatch(from, send.size());
+        copy(from, mine, receive.data() + static_cast<std::size_t>(rank) * block, block);
+    });
+    everybody_left_ = epoch - 1;
+    leave();
+    if (form_ == Form::elsewhere) await_all_left(epoch);
+}
+
+// ---- reductions ----
+//
+// The order is that of the ranks, from the left: ((x0 op x1) op x2) op … for every element, whoever computes it.
+
+// Everybody's rows, folded into `to`, which may be `send`.
+void Collectives::fold_all(std::span<const std::byte> send, std::byte* to, const comm::Fold& fold) {
+    const std::size_t bytes = send.size(), count = bytes / fold.element_size;
+    const auto right = [&](int rank) -> const std::byte* {
+        if (rank == own_) return send.data();
+        const Contribution from = read(rank);
+        if (from.bytes != bytes) mismatch(from, bytes);
+        return from.here;
+    };
+    hear_all();
+    // Where `to` is what is still to be read, into memory of our own.
+    const bool in_place = own_ == 0 || !overlap(send, {to, bytes});
+    if (!in_place) scratch_.resize(std::max(scratch_.size(), bytes));
+    std::byte* const left = in_place ? to : scratch_.data();
+    copy_bytes(left, right(0), bytes);
+    for (int rank = 1; rank < size_; ++rank) fold(left, right(rank), count);
+    copy_bytes(to, left, bytes);
+    everybody_left_ = std::max(everybody_left_, epoch_ - 1);
+}
+
+void Collectives::reduce(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold, int root) {
+    if (send.size() > limits::fold_at_root || send.size() > cell_bytes_) return reduce_by_slices(send, receive, fold, root);
+    begin("reduce");
+    if (own_ == root) {
+        arrive();
+        fold_all(send, receive.data(), fold);
+    } else {
+        contribute(send);
+        arrive();
+    }
+    leave();
+}
+
+void Collectives::allreduce(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold) {
+    if (send.size() * static_cast<std::size_t>(size_) > limits::fold_everywhere || send.size() > cell_bytes_)
+        return reduce_by_slices(send, receive, fold, comm::any);
+    const auto epoch = begin("allreduce");
+    contribute(send);
+    arrive();
+    fold_all(send, receive.data(), fold);
+    everybody_left_ = epoch - 1;
+    leave();
+}
+
+// Elements [begin, end) of everybody's rows, folded into `to`.
+std::span<const std::byte> Collectives::fold_slice(std::span<const std::byte> send, std::byte* to, std::size_t begin, std::size_t end, const comm::Fold& fold) {
+    const std::size_t each = fold.element_size;
+    const std::size_t tile = std::max<std::size_t>(1, limits::fold_tile / each);
+    std::vector<Contribution> from;
+    for (int rank = 0; rank < size_; ++rank) {
+        if (rank == own_) {
+            from.push_back({rank, Form::in_cell, send.size(), send.data(), 0});
+            continue;
+        }
+        from.push_back(read(rank));
+        if (from.back().bytes != send.size()) mismatch(from.back(), send.size());
+    }
+    scratch_.resize(std::max(scratch_.size(), tile * each));
+    for (std::size_t at = begin; at < end; at += tile) {
+        const std::size_t count = std::min(tile, end - at), bytes = count * each;
+        std::byte* left = to + (at - begin) * each;
+        for (const Contribution& one : from) {
+            if (one.rank == 0) {
+                copy(one, at * each, left, bytes);
+            } else if (one.here != nullptr) {
+                fold(left, one.here + at * each, count);
+            } else {
+                copy(one, at * each, scratch_.data(), bytes);
+                fold(left, scratch_.data(), count);
+            }
+        }
+    }
+    return {to, (end - begin) * each};
+}
+
+// Each rank folds a slice of the elements and shows the result. `root`: any for everybody.
+void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold, int root) {
+    const std::size_t each = fold.element_size, count = send.size() / each, ranks = static_cast<std::size_t>(size_);
+    const auto slice_at = [&](int rank) { return count / ranks * static_cast<std::size_t>(rank) + std::min(static_cast<std::size_t>(rank), count % ranks); };
+    const std::size_t first = slice_at(own_), last = slice_at(own_ + 1);
+    const bool gets_all = root == comm::any || root == own_;
+
+    // What others read must not be written meanwhile, and slices are written where they will stay.
+    std::vector<std::byte> copy_of_send, own_slice;
+    if (gets_all && overlap(send, receive)) {
+        copy_of_send.assign(send.begin(), send.end());
+        send = copy_of_send;
+    }
+    if (!gets_all) own_slice.resize((last - first) * each);
+    std::byte* const to = gets_all ? receive.data() + first * each : own_slice.data();
+
+    if (!shows(send.size())) {
+        // Without single copy: everybody gets the others' parts of its slice as messages.
+        std::vector<std::size_t> sizes;
+        for (int rank = 0; rank < size_; ++rank) sizes.push_back((slice_at(rank + 1) - slice_at(rank)) * each);
+        std::vector<std::byte> parts;
+        alltoallv(send.data(), sizes, [&](comm::Sizes arrived) {
+            parts.resize(sum(arrived));
+            return parts.data();
+        });
+        const std::size_t slice = (last - first) * each;
+        copy_bytes(to, parts.data(), slice);
+        for (std::size_t rank = 1; rank < ranks; ++rank) fold(to, parts.data() + rank * slice, last - first);
+        const comm::Place place = [&](comm::Sizes) { return receive.data(); };
+        const std::vector<std::byte> result(to, to + slice);
+        root == comm::any ? allgatherv(result, place) : gatherv(result, place, root);
+        return;
+    }
+
+    const auto epoch = begin(root == comm::any ? "allreduce" : "reduce");
+    contribute(send);
+    const bool rows_elsewhere = form_ == Form::elsewhere;
+    arrive();
+    hear_all();
+    const auto slice = fold_slice(send, to, first, last, fold);
+    everybody_left_ = std::max(everybody_left_, epoch - 1);
+    leave();
+
+    begin(root == comm::any ? "allreduce" : "reduce");
+    if (own_ != root) contribute(slice);
+    arrive();
+    if (own_ != root) gets_all ? send_to_all(slice) : send_to(root, slice);
+    if (gets_all) {
+        hear_all();
+        for_others([&](int rank) {
+            const std::size_t at = slice_at(rank), bytes = (slice_at(rank + 1) - at) * each;
+            const Contribution from = read(rank);
+            if (from.bytes != bytes) mismatch(from, bytes);
+            copy(from, 0, receive.data() + at * each, bytes);
+        });
+    }
+    leave();
+    if (root == comm::any) {
+        everybody_left_ = std::max(everybody_left_, epoch);
+        if (form_ == Form::elsewhere) await_all_left(epoch_);
+        return;
+    }
+    if (own_ != root && form_ == Form::elsewhere) await_left(root, epoch_);
+    if (rows_elsewhere) await_all_left(epoch);
+}
+
+// ---- the operations, of any size ----
+
+void Collectives::bcastv(std::span<const std::byte> send, const comm::Place& place, int root) {
+    const auto epoch = begin("bcast");
+    if (own_ == root) {
+        contribute(send);
+        arrive();
+        send_to_all(send);
+        leave();
+        if (form_ == Form::elsewhere) await_all_left(epoch);
+        return;
+    }
+    arrive();
+    const Contribution from = read(root);
+    const std::size_t bytes = static_cast<std::size_t>(from.bytes);
+    copy(from, 0, place(std::span(&bytes, 1)), bytes);
+    leave();
+}
+
+// Two operations: where everybody's part is, then the parts.
+void Collectives::scatterv(const std::byte* send, comm::Sizes sizes, const comm::Place& place, int root) {
+    const auto ranks = static_cast<std::size_t>(size_), own = static_cast<std::size_t>(own_);
+    std::vector<std::uint64_t> ends(ranks + 1);
+    if (own_ == root)
+        for (std::size_t rank = 0; rank < ranks; ++rank) ends[rank + 1] = ends[rank] + sizes[rank];
+    bcast(std::as_writable_bytes(std::span(ends)), root);
+    if (ends[own] > ends[own + 1]) throw Error("rank " + std::to_string(root) + " wrote an impossible table into the job's memory");
+    const std::size_t bytes = static_cast<std::size_t>(ends[own + 1] - ends[own]);
+
+    const auto epoch = begin("scatterv");
+    if (own_ == root) {
+        contribute({send, static_cast<std::size_t>(ends[ranks])});
+        arrive();
+        for_others([&](int rank) {
+            const auto r = static_cast<std::size_t>(rank);
+            send_to(rank, {send + ends[r], static_cast<std::size_t>(ends[r + 1] - ends[r])});
+        });
+        copy_bytes(place(std::span(&bytes, 1)), send + ends[own], bytes);
+        leave();
+        if (form_ == Form::elsewhere) await_all_left(epoch);
+        return;
+    }
+    arrive();
+    const Contribution from = read(root);
+    if (from.bytes != ends[ranks]) mismatch(from, static_cast<std::size_t>(ends[ranks]));
+    copy(from, ends[own], place(std::span(&bytes, 1)), bytes);
+    leave();
+}
+
+void Collectives::gatherv(std::span<const std::byte> send, const comm::Place& place, int root) {
+    const auto epoch = begin("gatherv");
+    if (own_ != root) {
+        contribute(send);
+        arrive();
+        send_to(root, send);
+        leave();
+        if (form_ == Form::elsewhere) await_left(root, epoch);
+        return;
+    }
+    arrive();
+    hear_all();
+    std::vector<Contribution> from;
+    std::vector<std::size_t> sizes;
+    for (int rank = 0; rank < size_; ++rank) {
+        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
+        sizes.push_back(static_cast<std::size_t>(from.back().bytes));
+    }
+    std::byte* to = place(sizes);
+    for (const Contribution& one : from) {
+        copy(one, 0, to, static_cast<std::size_t>(one.bytes));
+        to += one.bytes;
+    }
+    leave();
+}
+
+void Collectives::allgatherv(std::span<const std::byte> send, const comm::Place& place) {
+    const auto epoch = begin("allgatherv");
+    contribute(send);
+    arrive();
+    send_to_all(send);
+    hear_all();
+    std::vector<Contribution> from;
+    std::vector<std::size_t> sizes;
+    for (int rank = 0; rank < size_; ++rank) {
+        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
+        sizes.push_back(static_cast<std::size_t>(from.back().bytes));
+    }
+    std::byte* to = place(sizes);
+    for (const Contribution& one : from) {
+        copy(one, 0, to, static_cast<std::size_t>(one.bytes));
+        to += one.bytes;
+    }
+    everybody_left_ = std::max(everybody_left_, epoch - 1);
+    leave();
+    if (form_ == Form::elsewhere) await_all_left(epoch);
+}
+
+// Two operations: how long everybody's parts are and where, then the parts.
+void Collectives::alltoallv(const std::byte* send, comm::Sizes sizes, const comm::Place& place) {
+    const auto ranks = static_cast<std::size_t>(size_), own = static_cast<std::size_t>(own_);
+    std::vector<std::uint64_t> ends(ranks + 1), tables(ranks * (ranks + 1));
+    for (std::size_t rank = 0; rank < ranks; ++rank) ends[rank + 1] = ends[rank] + sizes[rank];
+    allgather(std::as_bytes(std::span(ends)), std::as_writable_bytes(std::span(tables)));
+    const auto table = [&](std::size_t rank) { return tables.data() + rank * (ranks + 1); };
+    std::vector<std::size_t> arriving;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+        const std::uint64_t from = table(rank)[own], to = table(rank)[own + 1];
+        if (from > to) throw Error("rank " + std::to_string(rank) + " wrote an impossible table into the job's memory");
+        arriving.push_back(static_cast<std::size_t>(to - from));
+    }
+
+    const auto epoch = begin("alltoallv");
+    contribute({send, static_cast<std::size_t>(ends[ranks])});
+    arrive();
+    for_others([&](int rank) {
+        const auto r = static_cast<std::size_t>(rank);
+        send_to(rank, {send + ends[r], sizes[r]});
+    });
+    hear_all();
+    std::byte* to = place(arriving);
+    for (int rank = 0; rank < size_; ++rank) {
+        const auto r = static_cast<std::size_t>(rank);
+        if (rank == own_) {
+            copy_bytes(to, send + ends[own], sizes[own]);
+        } else {
+            const Contribution from = read(rank);
+            if (from.bytes != table(r)[ranks]) mismatch(from, static_cast<std::size_t>(table(r)[ranks]));
+            copy(from, table(r)[own], to, arriving[r]);
+        }
+        to += arriving[r];
+    }
+    everybody_left_ = std::max(everybody_left_, epoch - 1);
+    leave();
+    if (form_ == Form::elsewhere) await_all_left(epoch);
+}
+
+}  // namespace rankpool::shm
