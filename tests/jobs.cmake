@@ -87,3 +87,13 @@ add_library(yield_in_ucx MODULE support/yield_in_ucx.cpp)
 target_link_libraries(yield_in_ucx PRIVATE rankpool_flags ${CMAKE_DL_LIBS})
 add_executable(comm_digest comm/digest.cpp)
 target_link_libraries(comm_digest PRIVATE rankpool::rankpool rankpool_flags)
+# The same digits, byte for byte, whoever brings the ranks together.
+foreach(mpi IN LISTS RANKPOOL_MPIS)
+  if(mpi IN_LIST launchers)
+    foreach(ranks IN ITEMS 1 3 4)
+      list(JOIN launch_${mpi} "|" launch)
+      rankpool_test(comm.digits.${mpi}.${ranks} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}|${ranks}|$<TARGET_FILE:comm_digest>"
+        "-DSAME_AS=${rankrun}|-n|${ranks}|$<TARGET_FILE:comm_digest>" -P ${check} LABELS comm)
+    endforeach()
+  endif()
+endforeach()

@@ -22,6 +22,9 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
     return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
 }
 
+// A rank says how far it is in every so manieth epoch; two of these steps fit into the slots.
+constexpr std::uint64_t told_every = slots_per_rank / 2;
+
 std::size_t sum(comm::Sizes sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
 
 }  // namespace
@@ -113,8 +116,12 @@ void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank) {
 void Collectives::await_left(int rank, std::uint64_t epoch) { await(area_.state(rank).done, epoch, rank); }
 
 void Collectives::await_all_left(std::uint64_t epoch) {
-    for_others([&](int rank) { await_left(rank, epoch); });
-    everybody_left_ = std::max(everybody_left_, epoch);
+    std::uint64_t slowest = epoch_;
+    for_others([&](int rank) {
+        await_left(rank, epoch);
+        slowest = std::min(slowest, area_.state(rank).done.latest(epoch));
+    });
+    everybody_left_ = std::max(everybody_left_, slowest);
 }
 
 void Collectives::make_room() {
@@ -158,7 +165,11 @@ void Collectives::hear_all() {
     everybody_left_ = std::max(everybody_left_, epoch_ - 1);
 }
 
-void Collectives::leave() { area_.state(own_).done.publish(epoch_); }
+// Others look at it only now and then, when they need room; or when their own memory was read.
+void Collectives::leave() {
+    if (read_elsewhere_ || epoch_ % told_every == 0) area_.state(own_).done.publish(epoch_);
+    read_elsewhere_ = false;
+}
 
 Collectives::Contribution Collectives::read(int rank) {
     const std::size_t index = (epoch_ - 1) % slots_per_rank;
@@ -168,6 +179,7 @@ Collectives::Contribution Collectives::read(int rank) {
     const std::uint64_t room = from.form == Form::in_slot ? sizeof slot.inside : from.form == Form::in_cell ? cell_bytes_ : std::uint64_t{1} << 46;
     if (from.form < Form::in_slot || from.form > Form::by_message || from.bytes > room)
         throw Error("rank " + std::to_string(rank) + " wrote an impossible contribution into the job's memory");
+    __builtin_prefetch(&area_.state(rank).slots[epoch_ % slots_per_rank]);  // of the next epoch: that rank may be ahead
     if (from.form == Form::in_slot) from.here = slot.inside;
     if (from.form == Form::in_cell) from.here = area_.cell(rank, index);
     return from;
@@ -176,6 +188,7 @@ Collectives::Contribution Collectives::read(int rank) {
 void Collectives::copy(const Contribution& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
     if (from.form != Form::by_message && (offset > from.bytes || bytes > from.bytes - offset))
         mismatch(from, static_cast<std::size_t>(offset) + bytes);
+    if (from.form == Form::elsewhere) read_elsewhere_ = true;  // also where nothing of it is for this rank
     if (bytes == 0 && from.form != Form::by_message) return;
     if (from.form == Form::elsewhere) {
         endpoint_.copy_from(ranks_[static_cast<std::size_t>(from.rank)], from.address + offset, to, bytes);
@@ -400,13 +413,13 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     const bool gets_all = root == comm::any || root == own_;
 
     // What others read must not be written meanwhile, and slices are written where they will stay.
-    std::vector<std::byte> copy_of_send, own_slice;
+    std::vector<std::byte> copy_of_send;
     if (gets_all && overlap(send, receive)) {
         copy_of_send.assign(send.begin(), send.end());
         send = copy_of_send;
     }
-    if (!gets_all) own_slice.resize((last - first) * each);
-    std::byte* const to = gets_all ? receive.data() + first * each : own_slice.data();
+    if (!gets_all) slice_.resize(std::max(slice_.size(), (last - first) * each));
+    std::byte* const to = gets_all ? receive.data() + first * each : slice_.data();
 
     if (!shows(send.size())) {
         // Without single copy: everybody gets the others' parts of its slice as messages.

@@ -6,13 +6,15 @@
 //
 //   contribute: make room; write the slot (and its cell); slot.word.publish(epoch)    release …
 //   read:       await slot.word >= epoch; copy                                        … acquire
-//   leave:      done.publish(epoch): this rank reads nothing more of that epoch and of those before
+//   leave:      done.publish(epoch), now and then: this rank reads nothing more of that epoch and of those before
 //
 // Invariants:
 //   1. A slot is rewritten for epoch e only when every rank's `done` is at least e - 8. A rank whose contribution to
 //      epoch f was seen has left f - 1, so operations in which all hear from all need not look at `done` at all.
 //   2. A reader that waits for epoch e therefore finds exactly e. Anything later means that the ranks do not do the same.
-//   3. Contributions that stay in their owner's memory are waited for: the owner leaves when its readers have.
+//   3. Contributions that stay in their owner's memory are waited for: the owner leaves when its readers have. Who has read
+//      one publishes `done` in that epoch.
+//   4. Otherwise `done` is published in every fourth epoch: who has left e - 1 has published e - 8 at least.
 //
 // More ranks than CPUs: a rank that is awaited may need the CPU of the one that waits, and every hand-over costs a switch.
 // There, each rank also counts its arrival at every operation, and who needs to hear from all sleeps once, until the last
@@ -107,7 +109,8 @@ class Collectives {
     std::uint64_t everybody_left_ = 0;  // an epoch that all ranks are known to have left
     Form form_ = Form::in_slot;         // of this rank's contribution to this epoch
     const char* what_ = "";
-    std::vector<std::byte> scratch_;
+    bool read_elsewhere_ = false;       // in this epoch, another rank's own memory
+    std::vector<std::byte> scratch_, slice_;
 };
 
 }  // namespace rankpool::shm

@@ -37,6 +37,11 @@ class EpochWord {
 
     bool reached(std::uint64_t epoch) const noexcept { return is_reached(word_.load(std::memory_order_acquire), epoch); }
 
+    /// The epoch that it has come to, given that it has reached `epoch` and is less than 2^30 ahead.
+    std::uint64_t latest(std::uint64_t epoch) const noexcept {
+        return epoch + ((word_.load(std::memory_order_acquire) & ~sleeper) - static_cast<std::uint32_t>(epoch << 1)) / 2;
+    }
+
     /// Looks for as long as `patience` allows; whether it was reached.
     bool watch(std::uint64_t epoch, Patience patience) const noexcept;
     /// Sleeps until it may have been reached, or `limit` has passed.
