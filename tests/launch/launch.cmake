@@ -4,9 +4,10 @@ set(launch_suites
   RankrunLeftovers RankrunJobs
   LaunchAs LaunchNested LaunchSecondProgram LaunchMpirunUnderRankrun LaunchStale LaunchSlurm LaunchBuilds LaunchMissingModule LaunchOtherMpi LaunchDependencies
   RunEnds SpmdEnds
+  RankDies RankDiesUnderRankrun RankLeaves RankLeavesUnderRankrun RankThrows RankAborts RanksDisagree RanksWait CheckLevel
   ParentDeath Interrupt)
 
-set(launch_programs ranks workers endings long_tasks)
+set(launch_programs ranks workers endings long_tasks trouble)
 foreach(program IN LISTS launch_programs)
   add_executable(launch_${program} launch/programs/${program}.cpp)
   target_link_libraries(launch_${program} PRIVATE rankpool::rankpool rankpool_flags)
@@ -25,7 +26,7 @@ foreach(launcher IN LISTS launchers)
   endif()
 endforeach()
 add_executable(launch_tests launch/main.cpp launch/launches.cpp launch/rankrun_test.cpp launch/rankrun_signals_test.cpp
-  launch/launch_test.cpp launch/exit_test.cpp faults/parent_death_test.cpp)
+  launch/launch_test.cpp launch/exit_test.cpp launch/trouble_test.cpp faults/parent_death_test.cpp)
 target_link_libraries(launch_tests PRIVATE test_support rankpool_flags)
 list(JOIN launch_suites "," listed_suites)
 list(JOIN launch_mpis "," listed_mpis)
@@ -38,8 +39,9 @@ target_compile_definitions(launch_tests PRIVATE
   RANKPOOL_TEST_WORKERS="$<TARGET_FILE:launch_workers>"
   RANKPOOL_TEST_ENDINGS="$<TARGET_FILE:launch_endings>"
   RANKPOOL_TEST_SIGNALS="$<TARGET_FILE:launch_signals>"
+  RANKPOOL_TEST_TROUBLE="$<TARGET_FILE:launch_trouble>"
   RANKPOOL_TEST_LONG_TASKS="$<TARGET_FILE:launch_long_tasks>")
-add_dependencies(launch_tests rankrun launch_ranks launch_ranks_other_build launch_workers launch_endings launch_signals launch_long_tasks)
+add_dependencies(launch_tests rankrun launch_ranks launch_ranks_other_build launch_workers launch_endings launch_signals launch_long_tasks launch_trouble)
 foreach(name IN LISTS RANKPOOL_MPIS)
   add_dependencies(launch_tests rankpool_module_${name})
 endforeach()

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <rankpool/comm/agreement.hpp>
 #include <rankpool/comm/blocks.hpp>
 #include <rankpool/comm/reduction.hpp>
 #include <rankpool/comm/requests.hpp>
@@ -66,23 +68,29 @@ inline constexpr bool same_elements = std::is_same_v<std::ranges::range_value_t<
 /// their own (dup()).
 class Communicator {
   public:
-    explicit Communicator(std::shared_ptr<comm::Transport> transport) : transport_(std::move(transport)) {}
+    /// `checked`: in check level `collective`.
+    explicit Communicator(std::shared_ptr<comm::Transport> transport, bool checked = false)
+        : transport_(std::move(transport)), rank_(transport_->rank()), size_(transport_->size()), checked_(checked) {}
 
     /// This process's number, from 0 to size()-1. Local.
-    int rank() const { return transport_->rank(); }
+    int rank() const { return rank_; }
     /// Local.
-    int size() const { return transport_->size(); }
+    int size() const { return size_; }
 
     // ---- one to all, all to one, all to all ----
 
     /// Returns when every rank has called it. Collective. MPI_Barrier.
-    void barrier() { transport_->barrier(); }
+    void barrier() {
+        announce({"barrier"});
+        transport_->barrier();
+    }
 
     /// Root's value on every rank; the argument of the others does not count. Collective. MPI_Bcast.
     template <class T>
     T bcast(T value, int root = 0) {
         wire::require_transferable<T>();
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<T>("bcast", root));
         if constexpr (wire::is_bytes<T>) {
             comm::ByteArray<T> bytes;
             std::memcpy(bytes.data(), std::addressof(value), sizeof(T));
@@ -103,7 +111,8 @@ class Communicator {
     template <class T>
     T scatter(const std::vector<T>& one_per_rank, int root = 0) {
         wire::require_transferable<T>();
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<T>("scatter", root));
         if (rank() == root) comm::check_count("scatter", one_per_rank.size(), ranks(), "one value for each rank");
         if constexpr (wire::is_bytes<T>) {
             const comm::Rows<T> rows = rank() == root ? comm::Rows<T>(one_per_rank) : comm::Rows<T>();
@@ -126,7 +135,8 @@ class Communicator {
     std::vector<std::ranges::range_value_t<Range>> scatterv(Range&& items, int root = 0) {
         using T = std::ranges::range_value_t<Range>;
         wire::require_transferable<T>();
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<T>("scatterv", root));
         const comm::Rows<T> rows = rank() == root ? comm::Rows<T>(items) : comm::Rows<T>();
         const auto length = [&](std::size_t r) { return rows.size() / ranks() + (r < rows.size() % ranks() ? 1 : 0); };
         if constexpr (wire::is_bytes<T>) {
@@ -151,7 +161,8 @@ class Communicator {
     /// The values of all ranks in rank order at root; empty elsewhere. Collective. MPI_Gather.
     template <class T>
     std::vector<T> gather(const T& value, int root = 0) {
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<T>("gather", root));
         return gathered(value, rank() == root, [&](auto send, auto receive) { transport_->gather(send, receive, root); },
                         [&](auto send, const auto& place) { transport_->gatherv(send, place, root, 1); });
     }
@@ -159,6 +170,7 @@ class Communicator {
     /// The values of all ranks in rank order, on every rank. Collective. MPI_Allgather.
     template <class T>
     std::vector<T> allgather(const T& value) {
+        announce(about<T>("allgather"));
         return gathered(value, true, [&](auto send, auto receive) { transport_->allgather(send, receive); },
                         [&](auto send, const auto& place) { transport_->allgatherv(send, place, 1); });
     }
@@ -167,13 +179,15 @@ class Communicator {
     /// MPI_Gatherv.
     template <std::ranges::input_range Range>
     std::vector<std::ranges::range_value_t<Range>> gatherv(Range&& block, int root = 0) {
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<std::ranges::range_value_t<Range>>("gatherv", root));
         return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->gatherv(send, place, root, unit); });
     }
 
     /// The blocks of all ranks joined in rank order, on every rank. Collective. MPI_Allgatherv.
     template <std::ranges::input_range Range>
     std::vector<std::ranges::range_value_t<Range>> allgatherv(Range&& block) {
+        announce(about<std::ranges::range_value_t<Range>>("allgatherv"));
         return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->allgatherv(send, place, unit); });
     }
 
@@ -182,6 +196,7 @@ class Communicator {
     std::vector<T> alltoall(const std::vector<T>& one_per_rank) {
         wire::require_transferable<T>();
         comm::check_count("alltoall", one_per_rank.size(), ranks(), "one value for each rank");
+        announce(about<T>("alltoall"));
         if constexpr (wire::is_bytes<T>) {
             const comm::Rows<T> rows(one_per_rank);
             comm::Landing<T> landing;
@@ -203,6 +218,7 @@ class Communicator {
     std::vector<std::vector<T>> alltoallv(const std::vector<std::vector<T>>& block_per_rank) {
         wire::require_transferable<T>();
         comm::check_count("alltoallv", block_per_rank.size(), ranks(), "one block for each rank");
+        announce(about<T>("alltoallv"));
         constexpr bool as_bytes = wire::is_bytes<T>;
         comm::Blocks blocks, arrived;
         for (const std::vector<T>& block : block_per_rank) {
@@ -238,7 +254,8 @@ class Communicator {
     /// algorithm. Collective. MPI_Reduce.
     template <class X, class Op>
     auto reduce(const X& x, Op op, int root = 0) {
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce_reduction("reduce", x, op, root);
         if constexpr (comm::elementwise<X, Op>()) {
             return combined_rows(x, op, rank() == root, [&](auto send, auto receive, const comm::Fold& fold) { transport_->reduce(send, receive, fold, root); });
         } else {
@@ -254,6 +271,7 @@ class Communicator {
     /// The same, with the result on every rank. Collective. MPI_Allreduce.
     template <class X, class Op>
     auto allreduce(const X& x, Op op) {
+        announce_reduction("allreduce", x, op, -1);
         if constexpr (comm::elementwise<X, Op>()) {
             return combined_rows(x, op, true, [&](auto send, auto receive, const comm::Fold& fold) { transport_->allreduce(send, receive, fold); });
         } else {
@@ -269,6 +287,7 @@ class Communicator {
     /// On rank r the values of ranks 0 to r combined. Ranges as in reduce. Collective. MPI_Scan.
     template <class X, class Op>
     auto scan(const X& x, Op op) {
+        announce_reduction("scan", x, op, -1);
         if constexpr (comm::elementwise<X, Op>())
             return folded_rows(x, op, own() + 1);
         else
@@ -278,6 +297,7 @@ class Communicator {
     /// On rank r the values of ranks 0 to r-1 combined; empty on rank 0. Collective. MPI_Exscan.
     template <class X, class Op>
     auto exscan(const X& x, Op op) {
+        announce_reduction("exscan", x, op, -1);
         if constexpr (comm::elementwise<X, Op>()) {
             auto rows = folded_rows(x, op, std::max<std::size_t>(own(), 1));
             using Rows = decltype(rows);
@@ -378,13 +398,20 @@ class Communicator {
     /// A communicator of the ranks that gave the same `color`, ordered by `key` and then by rank. Without a colour: not a
     /// member, empty result. Collective. MPI_Comm_split.
     std::optional<Communicator> split(std::optional<int> color, int key = 0) {
+        announce({"split"});
         auto part = transport_->split(color, key);
-        return part ? std::optional<Communicator>(std::in_place, std::move(part)) : std::nullopt;
+        return part ? std::optional<Communicator>(std::in_place, std::move(part), checked_) : std::nullopt;
     }
     /// The ranks that share memory with this one. Collective. MPI_Comm_split_type.
-    Communicator node() { return Communicator(transport_->node()); }
+    Communicator node() {
+        announce({"node"});
+        return Communicator(transport_->node(), checked_);
+    }
     /// The same ranks, with messages and operations of their own. Collective. MPI_Comm_dup.
-    Communicator dup() { return Communicator(transport_->split(0, 0)); }
+    Communicator dup() {
+        announce({"dup"});
+        return Communicator(transport_->split(0, 0), checked_);
+    }
 
     // ---- into buffers of the caller's: trivially copyable elements, no allocation ----
     // Ranges are contiguous. Sizes that must agree and do not: std::invalid_argument.
@@ -392,23 +419,26 @@ class Communicator {
     /// Root's elements on every rank; all give as many. Collective. MPI_Bcast.
     template <comm::Span Buffer>
     void bcast_into(Buffer&& buffer, int root = 0) {
-        comm::check_root(*transport_, root);
+        check_root(root);
+        announce(about<std::ranges::range_value_t<Buffer>>("bcast_into", root, std::ranges::size(buffer)));
         transport_->bcast(comm::writable_bytes_of(buffer), root);
     }
     /// `send` counts at root: size() * receive.size() elements. Collective. MPI_Scatter.
     template <comm::Span Send, comm::Span Receive>
     void scatter_into(const Send& send, Receive&& receive, int root = 0) {
         static_assert(comm::same_elements<Send, Receive>);
-        comm::check_root(*transport_, root);
+        check_root(root);
         if (rank() == root) comm::check_count("scatter_into: send", std::ranges::size(send), ranks() * std::ranges::size(receive), "size() times those received");
+        announce(about<std::ranges::range_value_t<Receive>>("scatter_into", root, std::ranges::size(receive)));
         transport_->scatter(comm::bytes_of(send), comm::writable_bytes_of(receive), root);
     }
     /// `receive` counts at root: size() * send.size() elements. Collective. MPI_Gather.
     template <comm::Span Send, comm::Span Receive>
     void gather_into(const Send& send, Receive&& receive, int root = 0) {
         static_assert(comm::same_elements<Send, Receive>);
-        comm::check_root(*transport_, root);
+        check_root(root);
         if (rank() == root) comm::check_count("gather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
+        announce(about<std::ranges::range_value_t<Send>>("gather_into", root, std::ranges::size(send)));
         transport_->gather(comm::bytes_of(send), comm::writable_bytes_of(receive), root);
     }
     /// `receive` has size() * send.size() elements. Collective. MPI_Allgather.
@@ -416,6 +446,7 @@ class Communicator {
     void allgather_into(const Send& send, Receive&& receive) {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("allgather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
+        announce(about<std::ranges::range_value_t<Send>>("allgather_into", -1, std::ranges::size(send)));
         transport_->allgather(comm::bytes_of(send), comm::writable_bytes_of(receive));
     }
     /// `send` and `receive` have as many elements, a multiple of size(). Collective. MPI_Alltoall.
@@ -424,6 +455,7 @@ class Communicator {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("alltoall_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
         comm::check_count("alltoall_into: send", std::ranges::size(send), std::ranges::size(send) / ranks() * ranks(), "a multiple of size()");
+        announce(about<std::ranges::range_value_t<Send>>("alltoall_into", -1, std::ranges::size(send)));
         transport_->alltoall(comm::bytes_of(send), comm::writable_bytes_of(receive));
     }
     /// Element by element; `receive` counts at root and has as many elements as `send`, or is the same range. Collective.
@@ -431,8 +463,9 @@ class Communicator {
     template <comm::Span Send, comm::Span Receive, class Op>
     void reduce_into(const Send& send, Receive&& receive, Op op, int root = 0) {
         static_assert(comm::same_elements<Send, Receive>);
-        comm::check_root(*transport_, root);
+        check_root(root);
         if (rank() == root) comm::check_count("reduce_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
+        announce(about<std::ranges::range_value_t<Send>>("reduce_into", op, root, std::ranges::size(send)));
         transport_->reduce(comm::bytes_of(send), comm::writable_bytes_of(receive), comm::fold_of<std::ranges::range_value_t<Send>>(op), root);
     }
     /// The same with the result on every rank. Collective. MPI_Allreduce.
@@ -440,11 +473,15 @@ class Communicator {
     void allreduce_into(const Send& send, Receive&& receive, Op op) {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("allreduce_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
+        announce(about<std::ranges::range_value_t<Send>>("allreduce_into", op, -1, std::ranges::size(send)));
         transport_->allreduce(comm::bytes_of(send), comm::writable_bytes_of(receive), comm::fold_of<std::ranges::range_value_t<Send>>(op));
     }
 
     /// Ends all ranks of the job, now, with this exit code. Local. MPI_Abort.
-    [[noreturn]] void abort(int exit_code) { transport_->abort(exit_code); }
+    [[noreturn]] void abort(int exit_code) {
+        transport_->abort(exit_code);
+        std::abort();  // never comes here; not all compilers see that
+    }
 
   private:
     std::size_t ranks() const { return static_cast<std::size_t>(size()); }
@@ -461,13 +498,36 @@ class Communicator {
     template <class X>
     using ValueOf = std::remove_cvref_t<decltype(plain(std::declval<const X&>()))>;
 
+    void announce(const comm::Announcement& what) {
+        if (checked_) comm::agree(*transport_, what);
+    }
+    template <class T>
+    static comm::Announcement about(const char* operation, int root = -1, std::size_t elements = comm::Announcement::any_size) {
+        return {operation, root, elements, typeid(T).name()};
+    }
+    template <class T, class Op>
+    static comm::Announcement about(const char* operation, const Op& op, int root, std::size_t elements) {
+        return {operation, root, elements, typeid(T).name(), typeid(comm::callable(op)).name(), comm::is_native<Op>};
+    }
+
+    template <class X, class Op>
+    void announce_reduction(const char* operation, const X& x, const Op& op, int root) {
+        if constexpr (comm::elementwise<X, Op>())
+            announce(about<std::ranges::range_value_t<X>>(operation, op, root, std::ranges::size(x)));
+        else
+            announce(about<ValueOf<X>>(operation, op, root, comm::Announcement::any_size));
+    }
+
+    void check_root(int root) const {
+        if (root < 0 || root >= size_) comm::refuse_root(root, size_);
+    }
     void check_destination(const char* what, int dest, int tag) const {
-        comm::check_peer(*transport_, what, dest, false);
-        comm::check_tag(tag, false);
+        if (dest < 0 || dest >= size_) comm::refuse_peer(what, dest, size_, false);
+        if (tag < 0 || tag > largest_tag) comm::refuse_tag(tag, false);
     }
     void check_source(const char* what, int source, int tag) const {
-        comm::check_peer(*transport_, what, source, true);
-        comm::check_tag(tag, true);
+        if ((source < 0 || source >= size_) && source != any_source) comm::refuse_peer(what, source, size_, true);
+        if ((tag < 0 || tag > largest_tag) && tag != any_tag) comm::refuse_tag(tag, true);
     }
 
     // gather and allgather: `of_one_size` or `of_any_size` do the work; `receives`: whether they do so here.
@@ -556,7 +616,7 @@ class Communicator {
         static_assert(!std::is_void_v<Returned>, "rankpool: the function of Communicator::map must return a value");
         using R = std::decay_t<Returned>;
         wire::require_transferable<R>();
-        comm::check_root(*transport_, root);
+        check_root(root);
         const comm::Rows<T> rows = rank() == root ? comm::Rows<T>(items) : comm::Rows<T>();
         const std::size_t count = bcast(rows.size(), root);
         std::vector<T> mine = scatterv(std::span<const T>(rows.data(), rows.size()), root);
@@ -596,6 +656,8 @@ class Communicator {
     }
 
     std::shared_ptr<comm::Transport> transport_;
+    int rank_, size_;
+    bool checked_;
 };
 
 }  // namespace rankpool

@@ -32,7 +32,7 @@ inline Communicator communicator(MPI_Comm existing) {
 #else
     constexpr bool debug = true;
 #endif
-    return Communicator(comm::adopt_mpi(name, &existing, debug));
+    return Communicator(comm::adopt_mpi(name, &existing), comm::wants_checks(debug));
 }
 
 }  // namespace rankpool::mpi

@@ -54,6 +54,9 @@ int run(int argc, char** argv, Main&& main) {
 /// SPMD style. Every rank runs main(Communicator& world), which returns void or int. The job's code is the first
 /// non-zero one by rank, after all have returned. A rank that throws ends the job: its error is printed, the other ranks
 /// are ended, exit code 1. Call it once. Collective.
+///
+/// Several threads may use communicators, each one of its own (dup()). Under MPI that costs its locks: a program in which
+/// only the thread of `main` does may be started with RANKPOOL_THREADS=one.
 template <class Main>
 int spmd(int argc, char** argv, Main&& main) {
 #ifdef NDEBUG

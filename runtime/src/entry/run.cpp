@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <future>
 #include <optional>
+#include <string_view>
 
 #include "launch/launch.hpp"
 #include "launch/mpi_module.hpp"
@@ -22,7 +23,6 @@
 #include "entry/context.hpp"
 #include "entry/works.hpp"
 #include "shm/shm_transport.hpp"
-#include "spmd/checked_transport.hpp"
 #include "spmd/world.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -52,6 +52,16 @@ std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch, bool thr
     auto transport = launch::open_mpi_transport(launch, threads);
     launch::require_same_build(*transport);  // rankrun compares at its door
     return transport;
+}
+
+// Whether several threads may use communicators, each one of its own. MPI can do without its locks where they do not.
+bool uses_threads() {
+    const char* told = std::getenv("RANKPOOL_THREADS");
+    if (told == nullptr || *told == '\0') return true;
+    const std::string_view value(told);
+    if (value == "one") return false;
+    if (value == "several") return true;
+    throw LaunchError("RANKPOOL_THREADS = \"" + std::string(value) + "\"; expected one (only the thread of main uses communicators) or several");
 }
 
 // Finds out what this process is; ends it when it cannot be part of its job. Afterwards it can make children.
@@ -178,10 +188,10 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     enter("spmd");
     launch::Launch launch = begin();
     std::shared_ptr<comm::Transport> transport;
+    bool checked = false;
     try {
-        const bool check = comm::wants_checks(debug);
-        transport = open_transport(launch, true);
-        if (check) transport = comm::checked(std::move(transport));
+        checked = comm::wants_checks(debug);
+        transport = open_transport(launch, uses_threads());
     } catch (const std::exception& error) {
         launch::give_up(launch, error.what());
     }
@@ -189,11 +199,12 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     part = {getpid(), launch.starter == launch::Starter::nobody ? -1 : launch.rank, nullptr, nullptr};
     int own_code = 1;
     try {
-        Communicator world(transport);
+        Communicator world(transport, checked);
         own_code = main(world);
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
-        own_code = comm::first_nonzero(*transport, own_code);
-        transport->finish();
+        transport->begin_end();
+        if (checked) comm::agree(*transport, {"the end of main"});
+        own_code = transport->finish(own_code);
     } catch (...) {
         process::flush_output();
         const std::string where = "rank " + std::to_string(transport->rank()) + " (pid " + std::to_string(getpid()) + " on " + os::host_name() + ")";

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "mpi/module.hpp"
-#include "spmd/checked_transport.hpp"
 #include <rankpool/comm/adopt.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/version.hpp>
@@ -58,10 +57,9 @@ std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch, bool t
 
 namespace rankpool::comm {
 
-std::shared_ptr<Transport> adopt_mpi(const char* mpi, const void* communicator, bool debug) {
+std::shared_ptr<Transport> adopt_mpi(const char* mpi, const void* communicator) {
     const mpi::Module& module = launch::load_module(mpi, std::string("a communicator of ") + mpi + " was given, but ", "; install rankpool's MPI module for it");
-    std::shared_ptr<Transport> transport(module.adopt(communicator));
-    return wants_checks(debug) ? checked(std::move(transport)) : transport;
+    return std::shared_ptr<Transport>(module.adopt(communicator));
 }
 
 }  // namespace rankpool::comm

@@ -28,7 +28,7 @@ std::size_t bytes_of(const MPI_Status& status) {
 
 }  // namespace
 
-Channel::Channel(MPI_Comm communicator) : communicator_(communicator) {
+Channel::Channel(MPI_Comm communicator, MPI_Comm control) : communicator_(communicator), control_(control) {
     check(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
     check(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
@@ -44,7 +44,7 @@ void Channel::close() {
     for (auto& pending : abandoned_) MPI_Wait(&pending->request, MPI_STATUS_IGNORE);
     abandoned_.clear();
     MPI_Comm_free(&communicator_);
-    communicator_ = MPI_COMM_NULL;
+    if (control_ != MPI_COMM_NULL) MPI_Comm_free(&control_);
 }
 
 // ---- sending ----
@@ -338,7 +338,7 @@ void Channel::finish() {
     std::vector<unsigned long long> expected(sent_.size());
     // Not blocking: another rank may be in the middle of a long message to this one.
     MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, communicator_, &request),
+    check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, control_, &request),
           "MPI_Ialltoall");
     for (int told = 0; told == 0 || received_ != expected;) {
         if (!take_in()) std::this_thread::sleep_for(20us);

@@ -24,13 +24,13 @@ namespace rankpool::mpi {
 
 class Channel {
   public:
-    /// Takes the communicator over; it is freed at the end. The world's stays until MPI's own end.
-    explicit Channel(MPI_Comm communicator);
+    /// Takes the communicators over; they are freed at the end. `control`: of a job's world, for the job's end.
+    explicit Channel(MPI_Comm communicator, MPI_Comm control = MPI_COMM_NULL);
     ~Channel();
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
-    MPI_Comm communicator() const { return communicator_; }
+    MPI_Comm control() const { return control_; }
     int rank() const { return rank_; }
     int size() const { return size_; }
 
@@ -69,7 +69,7 @@ class Channel {
 
     /// Collective. Takes in what was post()ed and not received; what was abandoned has left.
     void finish();
-    /// Before MPI ends: the communicator is freed.
+    /// Before MPI ends: the communicators are freed.
     void close();
 
   private:
@@ -84,7 +84,7 @@ class Channel {
     template <class Ready>
     void poll(Ready&& ready);
 
-    MPI_Comm communicator_;
+    MPI_Comm communicator_, control_;
     int rank_ = 0, size_ = 1;
     std::deque<comm::Message> arrived_;
     std::list<std::shared_ptr<Posted>> posted_;

@@ -64,7 +64,8 @@ class Receive final : public comm::Operation {
 
 class MpiTransport final : public comm::Transport {
   public:
-    explicit MpiTransport(MPI_Comm communicator) : channel_(std::make_shared<Channel>(communicator)) {}
+    explicit MpiTransport(MPI_Comm communicator, MPI_Comm control = MPI_COMM_NULL)
+        : channel_(std::make_shared<Channel>(communicator, control)), communicator_(communicator) {}
 
     int rank() const override { return channel_->rank(); }
     int size() const override { return channel_->size(); }
@@ -239,14 +240,20 @@ class MpiTransport final : public comm::Transport {
         std::_Exit(exit_code);
     }
 
-    void finish() override {
+    int finish(int exit_code) override {
         channel_->finish();
+        // The first code by rank that is not 0: that of the smallest rank that has one.
+        const int own = exit_code != 0 ? rank() : size();
+        int first = size(), code = exit_code;
+        check(MPI_Allreduce(&own, &first, 1, MPI_INT, MPI_MIN, channel_->control()), "MPI_Allreduce");
+        if (first < size()) check(MPI_Bcast(&code, 1, MPI_INT, first, channel_->control()), "MPI_Bcast");
         channel_->close();
         check(MPI_Finalize(), "MPI_Finalize");
+        return code;
     }
 
   private:
-    MPI_Comm comm() const { return channel_->communicator(); }
+    MPI_Comm comm() const { return communicator_; }
 
     // Sizes as MPI's counts and places, in units.
     struct Counts {
@@ -365,6 +372,7 @@ class MpiTransport final : public comm::Transport {
     }
 
     std::shared_ptr<Channel> channel_;
+    MPI_Comm communicator_;  // the channel's
     mutable int local_size_ = 0;
 };
 
@@ -375,7 +383,9 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
     for (const MPI_Comm predefined : {MPI_COMM_WORLD, MPI_COMM_SELF}) check(MPI_Comm_set_errhandler(predefined, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     MPI_Comm world = MPI_COMM_NULL;
     check(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");
-    auto transport = std::make_unique<MpiTransport>(world);
+    MPI_Comm control = MPI_COMM_NULL;
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &control), "MPI_Comm_dup");
+    auto transport = std::make_unique<MpiTransport>(world, control);
     if (transport->rank() != expected_rank || transport->size() != expected_size)
         throw LaunchError("the launcher says this is rank " + std::to_string(expected_rank) + " of " + std::to_string(expected_size) +
                           ", but its MPI library says rank " + std::to_string(transport->rank()) + " of " + std::to_string(transport->size()) +

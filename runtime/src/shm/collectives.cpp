@@ -97,6 +97,7 @@ void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank) {
         const std::chrono::nanoseconds limit = endpoint_.has_business() && endpoint_.progress() ? pause : 100ms;
         word.sleep(epoch, limit);
         if (word.reached(epoch)) return;
+        if (limit == 100ms) endpoint_.progress();  // somebody who is about to leave may wait for an answer
         const auto look_at = [&](int other) {
             const int world = ranks_[static_cast<std::size_t>(other)];
             if (!endpoint_.departed(world) || word.reached(epoch)) return;
@@ -180,6 +181,7 @@ Collectives::Contribution Collectives::read(int rank) {
     if (from.form < Form::in_slot || from.form > Form::by_message || from.bytes > room)
         throw Error("rank " + std::to_string(rank) + " wrote an impossible contribution into the job's memory");
     __builtin_prefetch(&area_.state(rank).slots[epoch_ % slots_per_rank]);  // of the next epoch: that rank may be ahead
+    if (from.form == Form::elsewhere) read_elsewhere_ = true;
     if (from.form == Form::in_slot) from.here = slot.inside;
     if (from.form == Form::in_cell) from.here = area_.cell(rank, index);
     return from;
@@ -188,7 +190,6 @@ Collectives::Contribution Collectives::read(int rank) {
 void Collectives::copy(const Contribution& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
     if (from.form != Form::by_message && (offset > from.bytes || bytes > from.bytes - offset))
         mismatch(from, static_cast<std::size_t>(offset) + bytes);
-    if (from.form == Form::elsewhere) read_elsewhere_ = true;  // also where nothing of it is for this rank
     if (bytes == 0 && from.form != Form::by_message) return;
     if (from.form == Form::elsewhere) {
         endpoint_.copy_from(ranks_[static_cast<std::size_t>(from.rank)], from.address + offset, to, bytes);
@@ -209,7 +210,9 @@ void Collectives::send_to_all(std::span<const std::byte> bytes) {
     if (form_ == Form::by_message) for_others([&](int rank) { send_to(rank, bytes); });
 }
 
-void Collectives::mismatch(const Contribution& from, std::size_t expected) const {
+void Collectives::mismatch(const Contribution& from, std::size_t expected) {
+    area_.state(own_).done.publish(epoch_);  // nobody waits for this rank to read
+    read_elsewhere_ = false;
     throw Error(std::string("the ranks disagree in ") + what_ + ": rank " + std::to_string(own_) + " expects " + std::to_string(expected) +
                 " bytes from rank " + std::to_string(from.rank) + ", which has " + std::to_string(from.bytes) +
                 "; do all ranks call the same operations with the same sizes? RANKPOOL_CHECK=1 tells more");

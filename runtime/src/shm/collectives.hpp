@@ -86,7 +86,7 @@ class Collectives {
     void await_left(int rank, std::uint64_t epoch);
     void await_all_left(std::uint64_t epoch);
     void await(EpochWord& word, std::uint64_t epoch, int rank);
-    [[noreturn]] void mismatch(const Contribution& from, std::size_t expected) const;
+    [[noreturn]] void mismatch(const Contribution& from, std::size_t expected);
 
     template <class Each>
     void for_others(Each&& each) const;

@@ -261,11 +261,11 @@ bool Endpoint::progress() {
 
 bool Endpoint::departed(int rank) const {
     const Presence presence = memory_.presence(rank);
-    return presence == Presence::left || presence == Presence::gone;
+    return presence == Presence::left || presence == Presence::gone || (presence == Presence::returned && !ending_);
 }
 
 void Endpoint::report_departed(int rank, const std::string& doing) const {
-    const bool left = rank != comm::any && memory_.presence(rank) == Presence::left;
+    const bool left = rank != comm::any && memory_.presence(rank) != Presence::gone;
     const std::string who = rank == comm::any ? "any other rank; all of them have" : "rank " + std::to_string(rank) + ", which has";
     throw comm::RankDeparted("rank " + std::to_string(rank_) + " waits to " + doing + " " + who + (left ? " left the job" : " ended"));
 }
@@ -304,6 +304,12 @@ void Endpoint::wait(std::chrono::nanoseconds limit) {
         if (!mailboxes_[0].arrived.empty()) return;
     }
     memory_.rank_line(rank_).doorbell.wait(seen_, patience_, limit);
+}
+
+void Endpoint::begin_end() {
+    ending_ = true;
+    flush();  // or who waits for what is on its way would take this rank for gone
+    memory_.set_presence(rank_, Presence::returned);
 }
 
 void Endpoint::flush() {

@@ -63,6 +63,8 @@ class Endpoint {
 
     void wait(std::chrono::nanoseconds limit);
     void wake() { memory_.rank_line(rank_).doorbell.signal(); }
+    /// This rank takes part in nothing any more but the job's end, in which it waits for others of whom the same is true.
+    void begin_end();
     /// Everything that was sent has left this process.
     void flush();
     /// Moves what can be moved; whether there is more to do.
@@ -113,6 +115,7 @@ class Endpoint {
     std::uint64_t probe_word_ = probe_value;
 
     std::mutex mutex_;
+    bool ending_ = false;
     int sleepers_ = 0;  // threads of this process that wait in here
     std::vector<Reach> reach_;  // can that rank read our memory?
     std::vector<std::deque<std::shared_ptr<Outgoing>>> outgoing_;  // by destination

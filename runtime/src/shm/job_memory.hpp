@@ -23,7 +23,8 @@ namespace rankpool::shm {
 /// Neighbouring lines are fetched in pairs: 128 bytes keep two owners apart.
 inline constexpr std::size_t line = 128;
 
-enum class Presence : std::uint32_t { absent = 0, present = 1, left = 2, gone = 3 };
+/// `returned`: it takes part in nothing any more but the job's end. `gone`: it has died.
+enum class Presence : std::uint32_t { absent = 0, present = 1, left = 2, gone = 3, returned = 4 };
 
 /// What one rank tells the others. Written by that rank, except `presence`, which the launcher sets to `gone`.
 struct alignas(line) RankLine {

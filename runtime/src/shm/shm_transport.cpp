@@ -1,7 +1,9 @@
 #include "shm/shm_transport.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 
 #include <rankpool/error.hpp>
@@ -148,18 +150,27 @@ std::shared_ptr<comm::Transport> ShmTransport::split(std::optional<int> color, i
 }
 
 void ShmTransport::abort(int exit_code) {
+    std::fflush(nullptr);
     std::_Exit(exit_code);  // the launcher sees it and ends the other ranks
 }
 
-void ShmTransport::finish() {
-    endpoint_->flush();
+int ShmTransport::finish(int exit_code) {
+    begin_end();
     // Nobody leaves before everybody has come here, taking in what still arrives: a rank that is slow must find its peers'
     // messages, and room for its own. By messages, because a rank that waits for one moves the others too.
+    struct Code {
+        int rank, code;
+    } first{own_, exit_code};
     for (int distance = 1; distance < size(); distance *= 2) {
-        send((own_ + distance) % size(), comm::tag_end, {});
-        (void)receive((own_ - distance % size() + size()) % size(), comm::tag_end);
+        send((own_ + distance) % size(), comm::tag_end, std::as_bytes(std::span(&first, 1)));
+        const comm::Message message = receive((own_ - distance % size() + size()) % size(), comm::tag_end);
+        Code other{};
+        if (message.bytes.size() != sizeof other) throw Error("a rank ended the job in an unknown way");
+        std::memcpy(&other, message.bytes.data(), sizeof other);
+        if (other.code != 0 && (first.code == 0 || other.rank < first.rank)) first = other;
     }
     endpoint_->flush();
+    return first.code;
 }
 
 }  // namespace rankpool::shm

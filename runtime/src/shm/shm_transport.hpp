@@ -50,7 +50,8 @@ class ShmTransport final : public comm::Transport {
     std::shared_ptr<comm::Transport> split(std::optional<int> color, int key) override;
     std::shared_ptr<comm::Transport> node() override { return split(0, 0); }
     [[noreturn]] void abort(int exit_code) override;
-    void finish() override;
+    void begin_end() override { endpoint_->begin_end(); }
+    int finish(int exit_code) override;
 
   private:
     ShmTransport(std::shared_ptr<Endpoint> endpoint, Context context, std::vector<int> ranks, int own, std::optional<bool> single_copy);

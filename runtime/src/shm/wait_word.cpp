@@ -29,18 +29,23 @@ void pause_cpu() {
 #endif
 }
 
+// A peer that is running answers within this time; after it, others are let to run in between.
+constexpr std::chrono::nanoseconds spin_alone{2'000};
+
 // Looks until `ready`, for as long as `patience` allows.
 template <class Ready>
 bool watch(Patience patience, Ready&& ready) {
     using Clock = std::chrono::steady_clock;
     if (patience.spin.count() > 0) {
-        const auto end = Clock::now() + patience.spin;
-        do {
+        const auto begin = Clock::now();
+        for (auto now = begin; now - begin < patience.spin; now = Clock::now()) {
             for (int i = 0; i < 32; ++i) {  // looking at the clock costs as much as a dozen looks at the word
                 if (ready()) return true;
                 pause_cpu();
             }
-        } while (Clock::now() < end);
+            // Whoever is awaited may have been put on this very CPU.
+            if (now - begin > spin_alone) sched_yield();
+        }
     }
     for (int i = 0; i < patience.yields; ++i) {
         sched_yield();

@@ -9,26 +9,20 @@
 
 namespace rankpool::comm {
 
-void check_root(const Transport& transport, int root) {
-    if (root < 0 || root >= transport.size())
-        throw std::invalid_argument("root = " + std::to_string(root) + " is no rank of this communicator: it has the ranks 0 to " +
-                                    std::to_string(transport.size() - 1));
+void refuse_root(int root, int size) {
+    throw std::invalid_argument("root = " + std::to_string(root) + " is no rank of this communicator: it has the ranks 0 to " + std::to_string(size - 1));
 }
 
-void check_peer(const Transport& transport, const char* what, int rank, bool wildcard) {
-    if ((rank >= 0 && rank < transport.size()) || (wildcard && rank == any_source)) return;
+void refuse_peer(const char* what, int rank, int size, bool wildcard) {
     throw std::invalid_argument(std::string(what) + ": " + (wildcard ? "source" : "dest") + " = " + std::to_string(rank) +
-                                " is no rank of this communicator: it has the ranks 0 to " + std::to_string(transport.size() - 1) +
-                                (wildcard ? ", and any_source" : ""));
+                                " is no rank of this communicator: it has the ranks 0 to " + std::to_string(size - 1) + (wildcard ? ", and any_source" : ""));
 }
 
-void check_tag(int tag, bool wildcard) {
-    if ((tag >= 0 && tag <= largest_tag) || (wildcard && tag == any_tag)) return;
+void refuse_tag(int tag, bool wildcard) {
     throw std::invalid_argument("tag = " + std::to_string(tag) + "; expected 0 to " + std::to_string(largest_tag) + (wildcard ? ", or any_tag" : ""));
 }
 
-void check_count(const char* what, std::size_t given, std::size_t expected, const std::string& of) {
-    if (given == expected) return;
+void refuse_count(const char* what, std::size_t given, std::size_t expected, const char* of) {
     throw std::invalid_argument(std::string(what) + " has " + std::to_string(given) + " elements; expected " + std::to_string(expected) + ", " + of);
 }
 
@@ -47,14 +41,6 @@ std::exception_ptr decode_error(wire::Reader& in) {
     origin.worker.pid = in.read<pid_t>();
     origin.worker.host = in.read<std::string>();
     return wire::decode_exception(in.rest(), std::move(origin));
-}
-
-int first_nonzero(Transport& transport, int own_code) {
-    std::vector<int> codes(static_cast<std::size_t>(transport.size()));
-    transport.allgather(std::as_bytes(std::span(&own_code, 1)), std::as_writable_bytes(std::span(codes)));
-    for (const int code : codes)
-        if (code != 0) return code;
-    return 0;
 }
 
 bool is_departure(const std::exception_ptr& error) {

@@ -92,7 +92,7 @@ void Post::loop() {
             if (stopping && outgoing.empty() && !moved) break;
             if (!moved && outgoing.empty()) transport_->wait(1s);
         }
-        transport_->finish();
+        (void)transport_->finish(0);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "rankpool: rank %d: the connection to the other ranks failed: %s\n", rank_, error.what());
         std::fflush(stderr);

@@ -10,9 +10,6 @@
 
 namespace rankpool::comm {
 
-/// Collective. The first exit code by rank that is not 0; 0 if all are.
-int first_nonzero(Transport& transport, int own_code);
-
 /// Whether the error says that another rank has gone.
 bool is_departure(const std::exception_ptr& error);
 

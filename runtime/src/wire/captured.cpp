@@ -1,6 +1,4 @@
 // The guard against captured addresses, and function pointers as bytes (rankpool/task/callable.hpp).
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +10,7 @@
 
 #include "wire/code_reference.hpp"
 #include <rankpool/task/callable.hpp>
+#include "wire/type_names.hpp"
 
 namespace rankpool::task {
 namespace {
@@ -40,12 +39,6 @@ std::vector<Region> mapped_regions() {
     return regions;
 }
 
-std::string demangled(const char* name) {
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-    return text ? text.get() : name;
-}
-
 }  // namespace
 
 void refuse_captured_addresses(std::span<const std::byte> captured, const char* type_name) {
@@ -60,7 +53,7 @@ void refuse_captured_addresses(std::span<const std::byte> captured, const char* 
         char value[32];
         std::snprintf(value, sizeof value, "0x%llx", static_cast<unsigned long long>(word));
         throw std::invalid_argument(
-            "rankpool: the function " + demangled(type_name) + " captured an address: the word at offset " + std::to_string(offset) +
+            "rankpool: the function " + wire::demangled(type_name) + " captured an address: the word at offset " + std::to_string(offset) +
             " is " + value + ", which points into " + region->what + " of this process and means nothing in a worker. Capture "
             "values instead of references or pointers, or pass the data as items; if it is no address, wrap the function "
             "in rankpool::trusted()");

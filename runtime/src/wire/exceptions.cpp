@@ -16,6 +16,7 @@
 
 #include "wire/standard_exceptions.hpp"
 #include <rankpool/remote.hpp>
+#include "wire/type_names.hpp"
 
 namespace rankpool {
 namespace wire {
@@ -33,19 +34,6 @@ struct Registry {
 Registry& registry() {
     static auto* instance = new Registry;  // never destroyed: static destructors of the program may still use pools
     return *instance;
-}
-
-// As the program spells it: without the marks of the library's second string, and the names behind its names.
-std::string demangled(const char* name) {
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> words(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-    std::string text = words ? words.get() : name;
-    constexpr std::pair<std::string_view, std::string_view> spellings[] = {
-        {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"}, {"__cxx11::", ""}, {"[abi:cxx11]", ""},
-        {"std::__ios_failure", "std::ios_base::failure"}};
-    for (const auto& [from, to] : spellings)
-        for (std::size_t at; (at = text.find(from)) != std::string::npos;) text.replace(at, from.size(), to);
-    return text;
 }
 
 const std::type_info* thrown_type(const std::exception_ptr& error) { return error ? error.__cxa_exception_type() : nullptr; }

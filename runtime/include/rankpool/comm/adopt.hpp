@@ -7,7 +7,7 @@
 
 namespace rankpool::comm {
 
-/// A duplicate of the MPI_Comm that `communicator` points to; `mpi` is "openmpi" or "mpich". `debug`: checks unless told.
-std::shared_ptr<Transport> adopt_mpi(const char* mpi, const void* communicator, bool debug);
+/// Over a duplicate of the MPI_Comm that `communicator` points to; `mpi` is "openmpi" or "mpich".
+std::shared_ptr<Transport> adopt_mpi(const char* mpi, const void* communicator);
 
 }  // namespace rankpool::comm

@@ -208,9 +208,13 @@ void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
 
 // ---- checks of arguments: std::invalid_argument, before anything is sent ----
 
-void check_root(const Transport&, int root);
-void check_peer(const Transport&, const char* what, int rank, bool wildcard);
-void check_tag(int tag, bool wildcard);
-void check_count(const char* what, std::size_t given, std::size_t expected, const std::string& of);
+[[noreturn]] void refuse_root(int root, int size);
+[[noreturn]] void refuse_peer(const char* what, int rank, int size, bool wildcard);
+[[noreturn]] void refuse_tag(int tag, bool wildcard);
+[[noreturn]] void refuse_count(const char* what, std::size_t given, std::size_t expected, const char* of);
+
+inline void check_count(const char* what, std::size_t given, std::size_t expected, const char* of) {
+    if (given != expected) refuse_count(what, given, expected, of);
+}
 
 }  // namespace rankpool::comm

@@ -137,7 +137,6 @@ Fold fold_of(Op& op) {
     fold.op = &callable(op);
     fold.native = is_native<std::remove_const_t<Op>> ? native_kind<std::remove_const_t<Callable>, T>() : Fold::Native::no;
     fold.element = element_kind<T>();
-    fold.name = typeid(Callable).name();
     return fold;
 }
 

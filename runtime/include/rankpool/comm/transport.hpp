@@ -136,8 +136,11 @@ class Transport {
     virtual std::shared_ptr<Transport> node() = 0;
     /// Ends the whole job with this exit code, now.
     [[noreturn]] virtual void abort(int exit_code) = 0;
-    /// Collective, of a job's own transport: the orderly end. Nothing may be called after it.
-    virtual void finish() = 0;
+    /// Of a job's own transport: this rank is through. From now on others' waits for it end with an error, where the transport
+    /// can tell; its own only wait for the others to come to the end too.
+    virtual void begin_end() {}
+    /// Collective, of a job's own transport: the orderly end. Returns the first code by rank that is not 0. Nothing may be called after it.
+    virtual int finish(int exit_code) = 0;
 
   protected:
     [[noreturn]] static void wrong_size(int source, int tag, std::size_t bytes, std::size_t expected) {
