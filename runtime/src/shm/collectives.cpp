@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <numeric>
 
 #include "shm/limits.hpp"
@@ -210,15 +211,24 @@ void Collectives::send_to_all(std::span<const std::byte> bytes) {
     if (form_ == Form::by_message) for_others([&](int rank) { send_to(rank, bytes); });
 }
 
-void Collectives::mismatch(const Contribution& from, std::size_t expected) {
-    area_.state(own_).done.publish(epoch_);  // nobody waits for this rank to read
-    read_elsewhere_ = false;
-    throw Error(std::string("the ranks disagree in ") + what_ + ": rank " + std::to_string(own_) + " expects " + std::to_string(expected) +
-                " bytes from rank " + std::to_string(from.rank) + ", which has " + std::to_string(from.bytes) +
-                "; do all ranks call the same operations with the same sizes? RANKPOOL_CHECK=1 tells more");
+Error Collectives::disagreement(const Contribution& from, std::size_t expected) const {
+    return Error(std::string("the ranks disagree in ") + what_ + ": rank " + std::to_string(own_) + " expects " + std::to_string(expected) +
+                 " bytes from rank " + std::to_string(from.rank) + ", which has " + std::to_string(from.bytes) +
+                 "; do all ranks call the same operations with the same sizes? RANKPOOL_CHECK=1 tells more");
 }
 
-// ---- the operations, of one size ----
+// Nobody waits any longer for this rank to read.
+void Collectives::give_up() {
+    area_.state(own_).done.publish(epoch_);
+    read_elsewhere_ = false;
+}
+
+void Collectives::mismatch(const Contribution& from, std::size_t expected) {
+    give_up();
+    throw disagreement(from, expected);
+}
+
+// ---- the barrier ----
 
 void Collectives::barrier() {
     begin("barrier");
@@ -233,64 +243,132 @@ void Collectives::barrier() {
     leave();
 }
 
+// ---- large blocks, copied by both sides ----
+
+// Of a block that goes from its owner to one of `size_` ranks, or from one of them to root: how much of it root copies. The
+// others copy the rest, each of its own, so that all are busy for as long. 0: only one side copies.
+std::size_t Collectives::by_other_side(std::size_t block) const {
+    if (counted_ || size_ == 1 || !single_copy_.value_or(false) || block < limits::shared_copy) return 0;
+    return block / static_cast<std::size_t>(size_) / 4096 * 4096;
+}
+
+// A block of root's, at `offset` of what it shows.
+void Collectives::take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to) {
+    const std::size_t by_root = by_other_side(to.size()), own = to.size() - by_root;
+    if (by_root > 0) contribute(to);
+    copy(from, offset, to.data(), own);
+    leave();
+    if (by_root > 0) await_left(from.rank, epoch_);
+}
+
+// Root's side of take_block: its part of everybody's block; then everybody has theirs.
+void Collectives::give_blocks(const std::function<std::span<const std::byte>(int)>& block_of) {
+    if (form_ != Form::elsewhere) return leave();
+    std::exception_ptr error;
+    for_others([&](int rank) {
+        const auto block = block_of(rank);
+        const std::size_t by_root = by_other_side(block.size()), at = block.size() - by_root;
+        if (by_root == 0) return;
+        try {
+            const Contribution place = read(rank);
+            if (place.form != Form::elsewhere || place.bytes != block.size()) throw disagreement(place, block.size());
+            endpoint_.copy_to(ranks_[static_cast<std::size_t>(rank)], place.address + at, block.data() + at, by_root);
+        } catch (...) {
+            if (!error) error = std::current_exception();  // the others get theirs
+        }
+    });
+    leave();
+    if (error) std::rethrow_exception(error);
+    await_all_left(epoch_);
+}
+
+// The other direction: this rank's block goes to `offset` of root's memory, which has `all` bytes.
+void Collectives::give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root) {
+    contribute(block);
+    arrive();
+    send_to(root, block);
+    const bool waited_for = form_ == Form::elsewhere;
+    if (const std::size_t by_root = by_other_side(block.size()); by_root > 0) {
+        const Contribution place = read(root);
+        if (place.form != Form::elsewhere || place.bytes != all) mismatch(place, all);
+        endpoint_.copy_to(ranks_[static_cast<std::size_t>(root)], place.address + offset + by_root, block.data() + by_root, block.size() - by_root);
+    }
+    leave();
+    if (waited_for) await_left(root, epoch_);
+}
+
+void Collectives::take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of) {
+    bool shared = false;
+    for_others([&](int rank) { shared = shared || by_other_side(place_of(rank).size()) > 0; });
+    if (shared) contribute(receive);
+    arrive();
+    hear_all();
+    std::exception_ptr error;
+    for_others([&](int rank) {
+        const std::span<std::byte> to = place_of(rank);
+        const Contribution from = read(rank);
+        const std::size_t by_root = by_other_side(to.size());
+        try {
+            if (from.bytes != to.size()) throw disagreement(from, to.size());
+            copy(from, 0, to.data(), by_root > 0 ? by_root : to.size());
+        } catch (...) {
+            if (!shared) {
+                give_up();
+                throw;
+            }
+            if (!error) error = std::current_exception();  // others may still write here
+        }
+    });
+    everybody_left_ = std::max(everybody_left_, epoch_ - 1);
+    read_elsewhere_ = read_elsewhere_ || shared;
+    leave();
+    if (shared) await_all_left(epoch_);
+    if (error) std::rethrow_exception(error);
+}
+
+// ---- the operations, of one size, with a root ----
+
 void Collectives::bcast(std::span<std::byte> bytes, int root) {
-    const auto epoch = begin("bcast");
+    begin("bcast");
     if (own_ == root) {
         contribute(bytes);
         arrive();
         send_to_all(bytes);
-        leave();
-        if (form_ == Form::elsewhere) await_all_left(epoch);
-        return;
+        return give_blocks([&](int) { return bytes; });
     }
     arrive();
     const Contribution from = read(root);
-    if (from.bytes != bytes.size()) mismatch(from, bytes.size());
-    copy(from, 0, bytes.data(), bytes.size());
-    leave();
+    if (from.bytes != bytes.size()) refuse_block(from, bytes.size(), from.bytes);
+    take_block(from, 0, bytes);
 }
 
 void Collectives::scatter(std::span<const std::byte> send, std::span<std::byte> receive, int root) {
-    const auto epoch = begin("scatter");
-    const std::size_t block = receive.size();
-    const std::size_t mine = static_cast<std::size_t>(own_) * block;
+    begin("scatter");
+    const std::size_t block = receive.size(), all = block * static_cast<std::size_t>(size_);
+    const auto block_of = [&](int rank) { return send.subspan(static_cast<std::size_t>(rank) * block, block); };
     if (own_ == root) {
         contribute(send);
         arrive();
-        for_others([&](int rank) { send_to(rank, send.subspan(static_cast<std::size_t>(rank) * block, block)); });
-        copy_bytes(receive.data(), send.data() + mine, block);
-        leave();
-        if (form_ == Form::elsewhere) await_all_left(epoch);
-        return;
+        for_others([&](int rank) { send_to(rank, block_of(rank)); });
+        copy_bytes(receive.data(), block_of(own_).data(), block);
+        return give_blocks(block_of);
     }
     arrive();
     const Contribution from = read(root);
-    if (from.bytes != static_cast<std::uint64_t>(block) * static_cast<std::uint64_t>(size_)) mismatch(from, block * static_cast<std::size_t>(size_));
-    copy(from, mine, receive.data(), block);
-    leave();
+    if (from.bytes != all) refuse_block(from, all, from.bytes / static_cast<std::uint64_t>(size_));
+    take_block(from, static_cast<std::uint64_t>(own_) * block, receive);
 }
 
 void Collectives::gather(std::span<const std::byte> send, std::span<std::byte> receive, int root) {
-    const auto epoch = begin("gather");
-    if (own_ != root) {
-        contribute(send);
-        arrive();
-        send_to(root, send);
-        leave();
-        if (form_ == Form::elsewhere) await_left(root, epoch);
-        return;
-    }
-    arrive();
-    hear_all();
+    begin("gather");
     const std::size_t block = send.size();
-    copy_bytes(receive.data() + static_cast<std::size_t>(own_) * block, send.data(), block);
-    for_others([&](int rank) {
-        const Contribution from = read(rank);
-        if (from.bytes != block) mismatch(from, block);
-        copy(from, 0, receive.data() + static_cast<std::size_t>(rank) * block, block);
-    });
-    leave();
+    if (own_ != root) return give_to_root(send, static_cast<std::uint64_t>(own_) * block, block * static_cast<std::size_t>(size_), root);
+    const auto place_of = [&](int rank) { return receive.subspan(static_cast<std::size_t>(rank) * block, block); };
+    copy_bytes(place_of(own_).data(), send.data(), block);
+    take_from_all(receive, place_of);
 }
+
+// ---- … without a root ----
 
 void Collectives::allgather(std::span<const std::byte> send, std::span<std::byte> receive) {
     const auto epoch = begin("allgather");
@@ -327,6 +405,13 @@ void Collectives::alltoall(std::span<const std::byte> send, std::span<std::byte>
     everybody_left_ = epoch - 1;
     leave();
     if (form_ == Form::elsewhere) await_all_left(epoch);
+}
+
+// Root shows blocks of another size than this rank expects. Root may wait for this rank to say where it wants its block: it
+// is told that there is no such place.
+void Collectives::refuse_block(const Contribution& from, std::size_t expected, std::uint64_t block) {
+    if (by_other_side(static_cast<std::size_t>(block)) > 0) contribute({});
+    mismatch(from, expected);
 }
 
 // ---- reductions ----
@@ -452,26 +537,25 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     leave();
 
     begin(root == comm::any ? "allreduce" : "reduce");
-    if (own_ != root) contribute(slice);
-    arrive();
-    if (own_ != root) gets_all ? send_to_all(slice) : send_to(root, slice);
-    if (gets_all) {
-        hear_all();
-        for_others([&](int rank) {
-            const std::size_t at = slice_at(rank), bytes = (slice_at(rank + 1) - at) * each;
-            const Contribution from = read(rank);
-            if (from.bytes != bytes) mismatch(from, bytes);
-            copy(from, 0, receive.data() + at * each, bytes);
-        });
-    }
-    leave();
-    if (root == comm::any) {
-        everybody_left_ = std::max(everybody_left_, epoch);
-        if (form_ == Form::elsewhere) await_all_left(epoch_);
+    const auto place_of = [&](int rank) { return receive.subspan(slice_at(rank) * each, (slice_at(rank + 1) - slice_at(rank)) * each); };
+    if (root != comm::any) {
+        own_ == root ? take_from_all(receive, place_of) : give_to_root(slice, slice_at(own_) * each, send.size(), root);
+        if (rows_elsewhere) await_all_left(epoch);
         return;
     }
-    if (own_ != root && form_ == Form::elsewhere) await_left(root, epoch_);
-    if (rows_elsewhere) await_all_left(epoch);
+    contribute(slice);
+    arrive();
+    send_to_all(slice);
+    hear_all();
+    for_others([&](int rank) {
+        const auto place = place_of(rank);
+        const Contribution from = read(rank);
+        if (from.bytes != place.size()) mismatch(from, place.size());
+        copy(from, 0, place.data(), place.size());
+    });
+    leave();
+    everybody_left_ = std::max(everybody_left_, epoch);
+    if (form_ == Form::elsewhere) await_all_left(epoch_);
 }
 
 // ---- the operations, of any size ----

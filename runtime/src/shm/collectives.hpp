@@ -14,7 +14,9 @@
 //   2. A reader that waits for epoch e therefore finds exactly e. Anything later means that the ranks do not do the same.
 //   3. Contributions that stay in their owner's memory are waited for: the owner leaves when its readers have. Who has read
 //      one publishes `done` in that epoch.
-//   4. Otherwise `done` is published in every fourth epoch: who has left e - 1 has published e - 8 at least.
+//   4. Where both sides copy a part of a large block, the receiver shows where it wants it, once it knows that sizes agree; it
+//      waits until the other has left, too.
+//   5. Otherwise `done` is published in every fourth epoch: who has left e - 1 has published e - 8 at least.
 //
 // More ranks than CPUs: a rank that is awaited may need the CPU of the one that waits, and every hand-over costs a switch.
 // There, each rank also counts its arrival at every operation, and who needs to hear from all sleeps once, until the last
@@ -83,9 +85,17 @@ class Collectives {
     void hear_all();
     Contribution read(int rank);
     void copy(const Contribution& from, std::uint64_t offset, std::byte* to, std::size_t bytes);
+    std::size_t by_other_side(std::size_t block) const;
+    void take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to);
+    void give_blocks(const std::function<std::span<const std::byte>(int)>& block_of);
+    void give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root);
+    void take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of);
     void await_left(int rank, std::uint64_t epoch);
     void await_all_left(std::uint64_t epoch);
     void await(EpochWord& word, std::uint64_t epoch, int rank);
+    [[noreturn]] void refuse_block(const Contribution& from, std::size_t expected, std::uint64_t block);
+    Error disagreement(const Contribution& from, std::size_t expected) const;
+    void give_up();
     [[noreturn]] void mismatch(const Contribution& from, std::size_t expected);
 
     template <class Each>

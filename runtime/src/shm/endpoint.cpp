@@ -495,18 +495,34 @@ void Endpoint::forget(Context context) {
 
 // ---- other ranks' memory ----
 
-void Endpoint::copy_from(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const {
+// Calls `move` with places [at, at + size) until all bytes are moved.
+template <class Move>
+void Endpoint::move_in_pieces(int rank, std::size_t bytes, const char* call, Move&& move) const {
     constexpr std::size_t piece = std::size_t{1} << 30;  // one call moves less than 2 GiB
     for (std::size_t done = 0; done < bytes;) {
-        iovec local{to + done, std::min<std::size_t>(piece, bytes - done)};
-        iovec remote{reinterpret_cast<void*>(address + done), local.iov_len};
-        const ssize_t got = process_vm_readv(pid_of(rank), &local, 1, &remote, 1, 0);
-        if (got <= 0) {
-            if (departed(rank)) report_departed(rank, "copy from");
-            os::fail("process_vm_readv", "the memory of rank " + std::to_string(rank));
+        const ssize_t moved = move(done, std::min<std::size_t>(piece, bytes - done));
+        if (moved <= 0) {
+            if (departed(rank)) report_departed(rank, "copy from the memory of");
+            os::fail(call, "the memory of rank " + std::to_string(rank));
         }
-        done += static_cast<std::size_t>(got);
+        done += static_cast<std::size_t>(moved);
     }
+}
+
+void Endpoint::copy_from(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const {
+    move_in_pieces(rank, bytes, "process_vm_readv", [&](std::size_t at, std::size_t size) {
+        iovec local{to + at, size};
+        iovec remote{reinterpret_cast<void*>(address + at), size};
+        return process_vm_readv(pid_of(rank), &local, 1, &remote, 1, 0);
+    });
+}
+
+void Endpoint::copy_to(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const {
+    move_in_pieces(rank, bytes, "process_vm_writev", [&](std::size_t at, std::size_t size) {
+        iovec local{const_cast<std::byte*>(from + at), size};
+        iovec remote{reinterpret_cast<void*>(address + at), size};
+        return process_vm_writev(pid_of(rank), &local, 1, &remote, 1, 0);
+    });
 }
 
 bool Endpoint::can_read(int rank) const {

@@ -81,12 +81,16 @@ class Endpoint {
     void forget(Context context);
     /// Copies from another rank's memory. Throws Error.
     void copy_from(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const;
+    /// Copies to another rank's memory. Throws Error.
+    void copy_to(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const;
     /// Whether this process can read that rank's memory: tries.
     bool can_read(int rank) const;
 
   private:
     struct Header;
     struct Incoming;
+    template <class Move>
+    void move_in_pieces(int rank, std::size_t bytes, const char* call, Move&& move) const;
     struct Mailbox {
         std::deque<comm::Message> arrived;
         std::list<std::shared_ptr<Posted>> posted;
