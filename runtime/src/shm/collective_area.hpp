@@ -16,7 +16,7 @@
 
 namespace rankpool::shm {
 
-/// How many operations a rank may be ahead of the slowest one.
+/// How many operations a rank may be ahead of the slowest one, at most; four less where that one has not told how far it is.
 inline constexpr std::size_t slots_per_rank = 8;
 
 enum class Form : std::uint32_t {

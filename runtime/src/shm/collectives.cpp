@@ -66,6 +66,7 @@ std::uint64_t Collectives::begin(const char* what) {
         what_ = what;
     }
     ++epoch_;
+    form_ = Form::in_slot;
     return epoch_;
 }
 
@@ -153,6 +154,7 @@ void Collectives::contribute(std::span<const std::byte> bytes) {
 
 void Collectives::arrive() {
     if (!counted_) return;
+    make_room();  // a count holds the arrivals of one epoch at a time
     area_.header().arrivals[(epoch_ - 1) % slots_per_rank].count.arrive(all_arrived());
     area_.state(own_).arrived.store(static_cast<std::uint32_t>(epoch_), std::memory_order_release);
 }
@@ -221,6 +223,19 @@ Error Collectives::disagreement(const Contribution& from, std::size_t expected) 
 void Collectives::give_up() {
     area_.state(own_).done.publish(epoch_);
     read_elsewhere_ = false;
+}
+
+// Where blocks go, by the caller's own code: when that throws, they are taken in all the same.
+std::byte* Collectives::call(const comm::Place& place, comm::Sizes sizes, std::span<const Contribution> from) {
+    try {
+        return place(sizes);
+    } catch (...) {
+        for (const Contribution& one : from)
+            if (one.form == Form::by_message) (void)endpoint_.receive(context_, ranks_[static_cast<std::size_t>(one.rank)], comm::tag_bulk, ranks_);
+        give_up();
+        if (form_ == Form::elsewhere) await_all_left(epoch_);
+        throw;
+    }
 }
 
 void Collectives::mismatch(const Contribution& from, std::size_t expected) {
@@ -573,7 +588,7 @@ void Collectives::bcastv(std::span<const std::byte> send, const comm::Place& pla
     arrive();
     const Contribution from = read(root);
     const std::size_t bytes = static_cast<std::size_t>(from.bytes);
-    copy(from, 0, place(std::span(&bytes, 1)), bytes);
+    copy(from, 0, call(place, std::span(&bytes, 1), std::span(&from, 1)), bytes);
     leave();
 }
 
@@ -595,7 +610,7 @@ void Collectives::scatterv(const std::byte* send, comm::Sizes sizes, const comm:
             const auto r = static_cast<std::size_t>(rank);
             send_to(rank, {send + ends[r], static_cast<std::size_t>(ends[r + 1] - ends[r])});
         });
-        copy_bytes(place(std::span(&bytes, 1)), send + ends[own], bytes);
+        copy_bytes(call(place, std::span(&bytes, 1), {}), send + ends[own], bytes);
         leave();
         if (form_ == Form::elsewhere) await_all_left(epoch);
         return;
@@ -603,7 +618,7 @@ void Collectives::scatterv(const std::byte* send, comm::Sizes sizes, const comm:
     arrive();
     const Contribution from = read(root);
     if (from.bytes != ends[ranks]) mismatch(from, static_cast<std::size_t>(ends[ranks]));
-    copy(from, ends[own], place(std::span(&bytes, 1)), bytes);
+    copy(from, ends[own], call(place, std::span(&bytes, 1), std::span(&from, 1)), bytes);
     leave();
 }
 
@@ -625,7 +640,7 @@ void Collectives::gatherv(std::span<const std::byte> send, const comm::Place& pl
         from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
         sizes.push_back(static_cast<std::size_t>(from.back().bytes));
     }
-    std::byte* to = place(sizes);
+    std::byte* to = call(place, sizes, from);
     for (const Contribution& one : from) {
         copy(one, 0, to, static_cast<std::size_t>(one.bytes));
         to += one.bytes;
@@ -645,7 +660,7 @@ void Collectives::allgatherv(std::span<const std::byte> send, const comm::Place&
         from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
         sizes.push_back(static_cast<std::size_t>(from.back().bytes));
     }
-    std::byte* to = place(sizes);
+    std::byte* to = call(place, sizes, from);
     for (const Contribution& one : from) {
         copy(one, 0, to, static_cast<std::size_t>(one.bytes));
         to += one.bytes;
@@ -677,17 +692,15 @@ void Collectives::alltoallv(const std::byte* send, comm::Sizes sizes, const comm
         send_to(rank, {send + ends[r], sizes[r]});
     });
     hear_all();
-    std::byte* to = place(arriving);
+    std::vector<Contribution> from;
     for (int rank = 0; rank < size_; ++rank) {
-        const auto r = static_cast<std::size_t>(rank);
-        if (rank == own_) {
-            copy_bytes(to, send + ends[own], sizes[own]);
-        } else {
-            const Contribution from = read(rank);
-            if (from.bytes != table(r)[ranks]) mismatch(from, static_cast<std::size_t>(table(r)[ranks]));
-            copy(from, table(r)[own], to, arriving[r]);
-        }
-        to += arriving[r];
+        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, ends[ranks], send, 0} : read(rank));
+        if (from.back().bytes != table(static_cast<std::size_t>(rank))[ranks]) mismatch(from.back(), static_cast<std::size_t>(table(static_cast<std::size_t>(rank))[ranks]));
+    }
+    std::byte* to = call(place, arriving, from);
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+        copy(from[rank], table(rank)[own], to, arriving[rank]);
+        to += arriving[rank];
     }
     everybody_left_ = std::max(everybody_left_, epoch - 1);
     leave();

@@ -94,6 +94,7 @@ class Collectives {
     void await_all_left(std::uint64_t epoch);
     void await(EpochWord& word, std::uint64_t epoch, int rank);
     [[noreturn]] void refuse_block(const Contribution& from, std::size_t expected, std::uint64_t block);
+    std::byte* call(const comm::Place& place, comm::Sizes sizes, std::span<const Contribution> from);
     Error disagreement(const Contribution& from, std::size_t expected) const;
     void give_up();
     [[noreturn]] void mismatch(const Contribution& from, std::size_t expected);

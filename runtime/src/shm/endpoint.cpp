@@ -298,12 +298,14 @@ void Endpoint::await(Lock& lock, int peer, std::span<const int> group, const cha
     }
 }
 
-void Endpoint::wait(std::chrono::nanoseconds limit) {
-    {
-        Lock lock(mutex_);
-        if (!mailboxes_[0].arrived.empty()) return;
-    }
-    memory_.rank_line(rank_).doorbell.wait(seen_, patience_, limit);
+void Endpoint::wait(Context context, WaitWord::Ticket seen, std::chrono::nanoseconds limit) {
+    Lock lock(mutex_);
+    if (!mailboxes_[context].arrived.empty()) return;
+    ++sleepers_;
+    lock.unlock();
+    memory_.rank_line(rank_).doorbell.wait(seen, patience_, limit);
+    lock.lock();
+    --sleepers_;
 }
 
 void Endpoint::begin_end() {
@@ -372,8 +374,9 @@ void Endpoint::send(Context context, int destination, int tag, std::span<const s
     try {
         await(lock, destination, {}, "send to", [&] { return outgoing->done; });
     } catch (...) {
-        std::erase(outgoing_[static_cast<std::size_t>(destination)], outgoing);  // its bytes go away
-        unanswered_.erase(outgoing->header.number);
+        // Its bytes go away.
+        if (std::erase(outgoing_[static_cast<std::size_t>(destination)], outgoing) + unanswered_.erase(outgoing->header.number) > 0)
+            busy_.fetch_sub(1, std::memory_order_relaxed);
         throw;
     }
 }
@@ -413,9 +416,9 @@ std::optional<comm::Message> Endpoint::take(Mailbox& mailbox, int source, int ta
     return taken;
 }
 
-std::optional<comm::Message> Endpoint::try_receive(Context context, int source, int tag) {
+std::optional<comm::Message> Endpoint::try_receive(Context context, int source, int tag, WaitWord::Ticket& seen) {
     Lock lock(mutex_);
-    seen_ = memory_.rank_line(rank_).doorbell.ticket();
+    seen = memory_.rank_line(rank_).doorbell.ticket();
     move_all();
     return take(mailboxes_[context], source, tag);
 }

@@ -51,7 +51,8 @@ class Endpoint {
     bool is_sent(const Outgoing& outgoing);
     void wait_sent(const Outgoing& outgoing);
 
-    std::optional<comm::Message> try_receive(Context context, int source, int tag);
+    /// `seen`: the state in which there was none, to wait() with.
+    std::optional<comm::Message> try_receive(Context context, int source, int tag, WaitWord::Ticket& seen);
     std::shared_ptr<Posted> start_receive(Context context, int source, int tag);
     bool is_received(const Posted& posted);
     void wait_received(const Posted& posted, std::span<const int> group);
@@ -61,7 +62,8 @@ class Endpoint {
     Status probe(Context context, int source, int tag, std::span<const int> group);
     comm::Message receive(Context context, int source, int tag, std::span<const int> group);
 
-    void wait(std::chrono::nanoseconds limit);
+    /// Until something has moved since `seen`, unless messages lie there already.
+    void wait(Context context, WaitWord::Ticket seen, std::chrono::nanoseconds limit);
     void wake() { memory_.rank_line(rank_).doorbell.signal(); }
     /// This rank takes part in nothing any more but the job's end, in which it waits for others of whom the same is true.
     void begin_end();
@@ -119,7 +121,7 @@ class Endpoint {
     std::uint64_t probe_word_ = probe_value;
 
     std::mutex mutex_;
-    bool ending_ = false;
+    std::atomic<bool> ending_{false};
     int sleepers_ = 0;  // threads of this process that wait in here
     std::vector<Reach> reach_;  // can that rank read our memory?
     std::vector<std::deque<std::shared_ptr<Outgoing>>> outgoing_;  // by destination
@@ -129,7 +131,6 @@ class Endpoint {
     std::map<Context, Mailbox> mailboxes_;
     std::atomic<std::size_t> busy_{0};  // messages that have not left yet
     std::atomic<std::size_t> posted_{0};  // receives that wait for theirs
-    WaitWord::Ticket seen_{};
 };
 
 }  // namespace rankpool::shm

@@ -89,7 +89,7 @@ Status ShmTransport::translated(Status status) const {
 void ShmTransport::send(int destination, int tag, std::span<const std::byte> bytes) { endpoint_->send(context_, world_rank(destination), tag, bytes); }
 
 std::optional<comm::Message> ShmTransport::try_receive(int source, int tag) {
-    auto message = endpoint_->try_receive(context_, world_rank(source), tag);
+    auto message = endpoint_->try_receive(context_, world_rank(source), tag, seen_);
     if (message) message->source = own_rank(message->source);
     return message;
 }
