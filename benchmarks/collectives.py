@@ -74,9 +74,10 @@ def launcher_command(launcher, build, ranks):
 
 def output_of(command):
     """What a job printed. Failed, with its first words on stderr, when it did not end with 0."""
-    root_may = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    # Raw MPI is initialised without threads: so is rankpool's.
+    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "RANKPOOL_THREADS": "one"}
     try:
-        done = subprocess.run(command, env=os.environ | root_may, stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run(command, env=os.environ | settings, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         raise Failed(f"not done after {TIMEOUT_SECONDS} s") from None
