@@ -112,8 +112,8 @@ class Communicator {
     T scatter(const std::vector<T>& one_per_rank, int root = 0) {
         wire::require_transferable<T>();
         check_root(root);
-        announce(about<T>("scatter", root));
         if (rank() == root) comm::check_count("scatter", one_per_rank.size(), ranks(), "one value for each rank");
+        announce(about<T>("scatter", root));
         if constexpr (wire::is_bytes<T>) {
             const comm::Rows<T> rows = rank() == root ? comm::Rows<T>(one_per_rank) : comm::Rows<T>();
             comm::ByteArray<T> bytes;
@@ -355,7 +355,7 @@ class Communicator {
     template <class T>
     [[nodiscard]] Request isend(const T& value, int dest, int tag = 0) {
         check_destination("isend", dest, tag);
-        return Request(transport_->start_send(dest, tag, comm::Outgoing<T>(value).take()));
+        return Request(transport_->start_send(dest, tag, comm::Outgoing<T>(value).take(), wire::is_bytes<T>));
     }
 
     /// Begins to receive and returns at once. Local. MPI_Irecv.
@@ -429,6 +429,7 @@ class Communicator {
         static_assert(comm::same_elements<Send, Receive>);
         check_root(root);
         if (rank() == root) comm::check_count("scatter_into: send", std::ranges::size(send), ranks() * std::ranges::size(receive), "size() times those received");
+        if (rank() == root) comm::check_apart(comm::bytes_of(send), comm::bytes_of(receive));
         announce(about<std::ranges::range_value_t<Receive>>("scatter_into", root, std::ranges::size(receive)));
         transport_->scatter(comm::bytes_of(send), comm::writable_bytes_of(receive), root);
     }
@@ -438,6 +439,7 @@ class Communicator {
         static_assert(comm::same_elements<Send, Receive>);
         check_root(root);
         if (rank() == root) comm::check_count("gather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
+        if (rank() == root) comm::check_apart(comm::bytes_of(send), comm::bytes_of(receive));
         announce(about<std::ranges::range_value_t<Send>>("gather_into", root, std::ranges::size(send)));
         transport_->gather(comm::bytes_of(send), comm::writable_bytes_of(receive), root);
     }
@@ -446,6 +448,7 @@ class Communicator {
     void allgather_into(const Send& send, Receive&& receive) {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("allgather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
+        comm::check_apart(comm::bytes_of(send), comm::bytes_of(receive));
         announce(about<std::ranges::range_value_t<Send>>("allgather_into", -1, std::ranges::size(send)));
         transport_->allgather(comm::bytes_of(send), comm::writable_bytes_of(receive));
     }
@@ -455,6 +458,7 @@ class Communicator {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("alltoall_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
         comm::check_count("alltoall_into: send", std::ranges::size(send), std::ranges::size(send) / ranks() * ranks(), "a multiple of size()");
+        comm::check_apart(comm::bytes_of(send), comm::bytes_of(receive));
         announce(about<std::ranges::range_value_t<Send>>("alltoall_into", -1, std::ranges::size(send)));
         transport_->alltoall(comm::bytes_of(send), comm::writable_bytes_of(receive));
     }
@@ -601,8 +605,10 @@ class Communicator {
     auto folded_rows(const Range& range, Op& op, std::size_t count) {
         using T = std::ranges::range_value_t<Range>;
         const std::size_t length = std::ranges::size(range);
+        for (const std::size_t other : allgather(length))
+            if (other != length)
+                throw Error("the ranks disagree: an elementwise operation on " + std::to_string(length) + " elements here, " + std::to_string(other) + " elsewhere");
         std::vector<T> rows = allgatherv(range);
-        comm::check_count("an elementwise operation", rows.size(), length * ranks(), "as many on each rank");
         for (std::size_t r = 1; r < count; ++r)
             for (std::size_t i = 0; i < length; ++i) rows[i] = static_cast<T>(comm::callable(op)(static_cast<const T&>(rows[i]), static_cast<const T&>(rows[r * length + i])));
         rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(length), rows.end());
@@ -619,7 +625,13 @@ class Communicator {
         check_root(root);
         const comm::Rows<T> rows = rank() == root ? comm::Rows<T>(items) : comm::Rows<T>();
         const std::size_t count = bcast(rows.size(), root);
-        std::vector<T> mine = scatterv(std::span<const T>(rows.data(), rows.size()), root);
+        // As bytes: what cannot be made a T of on one rank must not keep that rank from its answer.
+        const auto share = [&](std::size_t r) { return count / ranks() + (r < count % ranks() ? 1 : 0); };
+        comm::Blocks blocks;
+        const T* next = rows.data();
+        for (std::size_t r = 0; rank() == root && r < ranks(); next += share(r++)) blocks.add(next, share(r));
+        wire::Buffer block;
+        transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return block.grow(sizes[0]); }, root, 1);
         std::size_t index = own() * (count / ranks()) + std::min(own(), count % ranks());
 
         // Each rank answers with its results, or with the error of its first item that threw.
@@ -627,12 +639,10 @@ class Communicator {
         const bool sound = true;
         answer.append(&sound, sizeof sound);
         try {
-            const std::uint64_t length = mine.size();
-            answer.append(&length, sizeof length);
-            for (auto&& item : mine) {
-                wire::encode<R>(answer, function(static_cast<T>(std::move(item))));
-                ++index;
-            }
+            wire::Reader in(block);
+            const auto held = in.read<std::uint64_t>();
+            answer.append(&held, sizeof held);
+            for (std::uint64_t i = 0; i < held; ++i, ++index) wire::encode<R>(answer, function(in.read<T>()));
         } catch (...) {
             answer.clear();
             const bool failed = false;

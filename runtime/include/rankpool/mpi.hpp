@@ -20,7 +20,8 @@ namespace rankpool::mpi {
 
 /// A communicator of the same ranks, over a duplicate of `existing`: messages and operations of the two do not mix. MPI
 /// must be initialised, and is not finalised by it; let the communicator go before MPI_Finalize. Threads: as MPI was
-/// initialised. Throws MpiError for MPI's errors, and LaunchError when rankpool has no module for this MPI. Collective.
+/// initialised. MPICH reports some errors (a message longer than its irecv) to the handlers of MPI_COMM_WORLD and
+/// MPI_COMM_SELF, which by default end the program. Throws MpiError for MPI's errors, and LaunchError when rankpool has no module for this MPI. Collective.
 inline Communicator communicator(MPI_Comm existing) {
 #if defined(OPEN_MPI)
     constexpr const char* name = "openmpi";
@@ -32,7 +33,9 @@ inline Communicator communicator(MPI_Comm existing) {
 #else
     constexpr bool debug = true;
 #endif
-    return Communicator(comm::adopt_mpi(name, &existing), comm::wants_checks(debug));
+    auto transport = comm::adopt_mpi(name, &existing);
+    const bool checked = comm::any_wants_checks(*transport, comm::wants_checks(debug));
+    return Communicator(std::move(transport), checked);
 }
 
 }  // namespace rankpool::mpi

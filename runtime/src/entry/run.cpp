@@ -192,6 +192,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     try {
         checked = comm::wants_checks(debug);
         transport = open_transport(launch, uses_threads());
+        checked = comm::any_wants_checks(*transport, checked);
     } catch (const std::exception& error) {
         launch::give_up(launch, error.what());
     }

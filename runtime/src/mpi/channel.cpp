@@ -41,8 +41,11 @@ Channel::~Channel() { close(); }
 void Channel::close() {
     int finalized = 0;
     if (communicator_ == MPI_COMM_NULL || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
-    for (auto& pending : abandoned_) MPI_Wait(&pending->request, MPI_STATUS_IGNORE);
-    abandoned_.clear();
+    // To wait for sends that have not left could be for ever: their bytes stay until the process ends.
+    static auto* left_behind = new std::list<std::shared_ptr<Pending>>;
+    static std::mutex left_behind_mutex;
+    std::lock_guard lock(left_behind_mutex);
+    left_behind->splice(left_behind->end(), abandoned_);
     MPI_Comm_free(&communicator_);
     if (control_ != MPI_COMM_NULL) MPI_Comm_free(&control_);
 }
@@ -67,9 +70,12 @@ void Channel::send(int destination, int tag, std::span<const std::byte> bytes) {
 
 void Channel::send_buffer(int destination, int tag, wire::Buffer bytes) {
     constexpr std::size_t most_bytes = std::size_t{256} << 20;  // that are on their way
-    abandon(start_send(destination, tag, std::move(bytes)));
+    abandon(start_send(destination, tag, std::move(bytes), false));
     while (abandoned_bytes_ > most_bytes) {
-        wait(*abandoned_.front());
+        if (posted_.empty())
+            check(MPI_Wait(&abandoned_.front()->request, MPI_STATUS_IGNORE), "MPI_Wait");
+        else
+            take_in();
         drop_finished();
     }
 }
@@ -86,9 +92,10 @@ void Channel::post(int destination, int tag, std::span<const std::byte> bytes) {
     }
 }
 
-std::shared_ptr<Channel::Pending> Channel::start_send(int destination, int tag, wire::Buffer bytes) {
+std::shared_ptr<Channel::Pending> Channel::start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known) {
     drop_finished();
     auto pending = std::make_shared<Pending>();
+    pending->buffered = !size_is_known;
     pending->bytes = std::move(bytes);
     if (destination == rank_) {
         send(destination, tag, pending->bytes);
@@ -100,6 +107,7 @@ std::shared_ptr<Channel::Pending> Channel::start_send(int destination, int tag, 
 }
 
 bool Channel::test(Pending& pending) {
+    if (pending.buffered) return true;
     int done = 0;
     check(MPI_Test(&pending.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done == 0 && !posted_.empty()) take_in();
@@ -107,6 +115,7 @@ bool Channel::test(Pending& pending) {
 }
 
 void Channel::wait(Pending& pending) {
+    if (pending.buffered) return;
     if (posted_.empty())
         check(MPI_Wait(&pending.request, MPI_STATUS_IGNORE), "MPI_Wait");
     else
@@ -154,6 +163,7 @@ bool Channel::take_in() {
 }
 
 void Channel::deliver(comm::Message message) {
+    if (message.number == 0) message.number = ++arrivals_;
     for (auto posted = posted_.begin(); posted != posted_.end(); ++posted) {
         if (!matches((*posted)->source, (*posted)->tag, message.source, message.tag)) continue;
         (*posted)->message = std::move(message);
@@ -162,6 +172,12 @@ void Channel::deliver(comm::Message message) {
         return;
     }
     arrived_.push_back(std::move(message));
+}
+
+// A message that was given to a receive that nobody wants: to its place among those that wait.
+void Channel::put_back(comm::Message message) {
+    const auto later = std::find_if(arrived_.begin(), arrived_.end(), [&](const comm::Message& other) { return other.number > message.number; });
+    arrived_.insert(later, std::move(message));
 }
 
 std::deque<comm::Message>::iterator Channel::find(int source, int tag) {
@@ -208,7 +224,7 @@ comm::Message Channel::receive(int source, int tag) {
     };
     if (taken()) return message;
     check_somebody_sends(source);
-    if (!could_take(source, tag)) {
+    if (posted_.empty()) {
         MPI_Message handle = MPI_MESSAGE_NULL;
         MPI_Status status;
         check(MPI_Mprobe(mpi_source(source), mpi_tag(tag), communicator_, &handle, &status), "MPI_Mprobe");
@@ -220,7 +236,7 @@ comm::Message Channel::receive(int source, int tag) {
 }
 
 Status Channel::receive_into(int source, int tag, std::span<std::byte> to) {
-    if (could_take(source, tag) || find(source, tag) != arrived_.end()) {
+    if (!posted_.empty() || find(source, tag) != arrived_.end()) {
         const comm::Message message = receive(source, tag);
         if (message.bytes.size() == to.size() && !to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, message.bytes.size()};
@@ -253,6 +269,7 @@ void Channel::complete(Posted& posted, const MPI_Status& status) {
     posted.done = true;
     posted.message.source = status.MPI_SOURCE;
     posted.message.tag = status.MPI_TAG;
+    posted.message.number = ++arrivals_;
     posted.message.bytes.shrink(bytes_of(status));
 }
 
@@ -293,7 +310,7 @@ void Channel::withdraw(const std::shared_ptr<Posted>& posted) {
     if (!posted->done) return;
     for (const auto& other : posted_)
         if (matches(other->source, other->tag, posted->message.source, posted->message.tag)) return deliver(std::move(posted->message));
-    arrived_.push_front(std::move(posted->message));
+    put_back(std::move(posted->message));
 }
 
 std::optional<Status> Channel::try_probe(int source, int tag) {
@@ -340,10 +357,16 @@ void Channel::finish() {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, control_, &request),
           "MPI_Ialltoall");
-    for (int told = 0; told == 0 || received_ != expected;) {
+    for (int told = 0; told == 0 || received_ != expected || !abandoned_.empty();) {
         if (!take_in()) std::this_thread::sleep_for(20us);
         drop_finished();
         if (told == 0) check(MPI_Test(&request, &told, MPI_STATUS_IGNORE), "MPI_Test");
+    }
+    // The others' messages that the program did not receive, until nobody has any under way.
+    check(MPI_Ibarrier(control_, &request), "MPI_Ibarrier");
+    for (int done = 0; done == 0;) {
+        if (!take_in()) std::this_thread::sleep_for(20us);
+        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     }
 }
 

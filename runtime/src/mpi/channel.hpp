@@ -4,7 +4,7 @@
 // could take the same message. Those wait here: messages are taken in as they arrive (a matched probe, then the receive) and
 // given to them in their order; what nobody asked for stays here. MPI knows nothing of them, so it would not move their
 // messages while this rank waits elsewhere: messages of unknown size are sent from buffers of our own and nobody waits for
-// them, and who waits for a send takes in meanwhile.
+// them (their Request is complete at once), and who waits for another message takes in meanwhile.
 //
 // Waiting in a pool's service sleeps the longer the longer nothing comes, because the MPIs themselves only know how to spin.
 #pragma once
@@ -43,11 +43,12 @@ class Channel {
     struct Pending {
         MPI_Request request = MPI_REQUEST_NULL;
         wire::Buffer bytes;
+        bool buffered = false;  // complete in the sender's eyes: its receiver may be waiting for something else
     };
 
     void send(int destination, int tag, std::span<const std::byte> bytes);
     void post(int destination, int tag, std::span<const std::byte> bytes);
-    std::shared_ptr<Pending> start_send(int destination, int tag, wire::Buffer bytes);
+    std::shared_ptr<Pending> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known);
     void send_buffer(int destination, int tag, wire::Buffer bytes);
     bool test(Pending& pending);
     void wait(Pending& pending);
@@ -79,6 +80,7 @@ class Channel {
     void complete(Posted& posted, const MPI_Status& status);
     void take(MPI_Message handle, const MPI_Status& status, comm::Message& message);
     void deliver(comm::Message message);
+    void put_back(comm::Message message);
     void check_somebody_sends(int source) const;
     std::deque<comm::Message>::iterator find(int source, int tag);
     template <class Ready>
@@ -87,6 +89,7 @@ class Channel {
     MPI_Comm communicator_, control_;
     int rank_ = 0, size_ = 1;
     std::deque<comm::Message> arrived_;
+    std::uint64_t arrivals_ = 0;
     std::list<std::shared_ptr<Posted>> posted_;
     std::list<std::shared_ptr<Pending>> abandoned_;
     std::size_t abandoned_bytes_ = 0;

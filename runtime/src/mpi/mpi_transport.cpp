@@ -90,8 +90,8 @@ class MpiTransport final : public comm::Transport {
         if (status.bytes != to.size()) wrong_size(status.source, status.tag, status.bytes, to.size());
         return status;
     }
-    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes) override {
-        return std::make_unique<Send>(channel_, channel_->start_send(destination, tag, std::move(bytes)));
+    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known) override {
+        return std::make_unique<Send>(channel_, channel_->start_send(destination, tag, std::move(bytes), size_is_known));
     }
     std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override {
         return std::make_unique<Receive>(channel_, source, tag, bytes);
@@ -377,7 +377,10 @@ class MpiTransport final : public comm::Transport {
 };
 
 comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
-    int provided = MPI_THREAD_SINGLE;
+    int initialized = 0, provided = MPI_THREAD_SINGLE;
+    check(MPI_Initialized(&initialized), "MPI_Initialized");
+    if (initialized != 0)
+        throw LaunchError("the program has initialised MPI before rankpool::run or spmd; use rankpool::mpi::communicator of <rankpool/mpi.hpp> instead");
     check(MPI_Init_thread(nullptr, nullptr, threads == Threads::several ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
     // MPICH reports the errors of requests to one of these.
     for (const MPI_Comm predefined : {MPI_COMM_WORLD, MPI_COMM_SELF}) check(MPI_Comm_set_errhandler(predefined, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

@@ -101,8 +101,14 @@ bool native_reduce(std::span<const std::byte> send, std::span<std::byte> receive
 
 bool native_allreduce(std::span<const std::byte> send, std::span<std::byte> receive, const Fold& fold, MPI_Comm communicator) {
     if (fold.native == Fold::Native::no) return false;
+    // MPI_IN_PLACE would have to be given by all ranks alike.
+    std::vector<std::byte> own;
+    if (send.data() == receive.data()) {
+        own.assign(send.begin(), send.end());
+        send = own;
+    }
     in_pieces(send.size(), fold, [&](std::size_t at, int count, MPI_Datatype type, MPI_Op op) {
-        check(MPI_Allreduce(send_buffer(send, receive.data(), at), receive.data() + at, count, type, op, communicator), "MPI_Allreduce");
+        check(MPI_Allreduce(send.data() + at, receive.data() + at, count, type, op, communicator), "MPI_Allreduce");
     });
     return true;
 }

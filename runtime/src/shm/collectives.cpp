@@ -60,11 +60,8 @@ void Collectives::for_others(Each&& each) const {
 }
 
 std::uint64_t Collectives::begin(const char* what) {
+    if (!single_copy_) agree_on_single_copy();
     what_ = what;
-    if (!single_copy_) {
-        agree_on_single_copy();
-        what_ = what;
-    }
     ++epoch_;
     form_ = Form::in_slot;
     return epoch_;
@@ -92,17 +89,18 @@ void Collectives::agree_on_single_copy() {
     single_copy_ = all;
 }
 
-void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank) {
-    if (word.watch(epoch, patience_)) return;
+void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank, EpochWord::Match match) {
+    if (word.watch(epoch, patience_, match)) return;
+    bool moving = false;  // messages arrive
     for (std::chrono::nanoseconds pause = 50us;; pause = std::min<std::chrono::nanoseconds>(2 * pause, 5ms)) {
         // Messages of this process may have to move for the others to come here.
-        const std::chrono::nanoseconds limit = endpoint_.has_business() && endpoint_.progress() ? pause : 100ms;
-        word.sleep(epoch, limit);
-        if (word.reached(epoch)) return;
-        if (limit == 100ms) endpoint_.progress();  // somebody who is about to leave may wait for an answer
+        const std::chrono::nanoseconds limit = moving || (endpoint_.has_business() && endpoint_.progress()) ? pause : 100ms;
+        word.sleep(epoch, limit, match);
+        if (word.reached(epoch, match)) return;
+        moving = endpoint_.take_in();  // somebody who is about to leave may wait for an answer
         const auto look_at = [&](int other) {
             const int world = ranks_[static_cast<std::size_t>(other)];
-            if (!endpoint_.departed(world) || word.reached(epoch)) return;
+            if (!endpoint_.departed(world) || word.reached(epoch, match)) return;
             endpoint_.report_departed(world, std::string("do ") + what_ + " together with");
         };
         if (rank != comm::any) {
@@ -118,13 +116,30 @@ void Collectives::await(EpochWord& word, std::uint64_t epoch, int rank) {
 
 void Collectives::await_left(int rank, std::uint64_t epoch) { await(area_.state(rank).done, epoch, rank); }
 
+// Also when one of them never will: the others may still be at this rank's memory.
 void Collectives::await_all_left(std::uint64_t epoch) {
     std::uint64_t slowest = epoch_;
+    std::exception_ptr error;
     for_others([&](int rank) {
-        await_left(rank, epoch);
-        slowest = std::min(slowest, area_.state(rank).done.latest(epoch));
+        try {
+            await_left(rank, epoch);
+            slowest = std::min(slowest, area_.state(rank).done.latest(epoch));
+        } catch (...) {
+            if (!error) error = std::current_exception();
+        }
     });
+    if (error) std::rethrow_exception(error);
     everybody_left_ = std::max(everybody_left_, slowest);
+}
+
+void Collectives::await_left(std::span<const int> some, std::exception_ptr& error) {
+    for (const int rank : some) {
+        try {
+            await_left(rank, epoch_);
+        } catch (...) {
+            if (!error) error = std::current_exception();
+        }
+    }
 }
 
 void Collectives::make_room() {
@@ -178,7 +193,7 @@ void Collectives::leave() {
 Collectives::Contribution Collectives::read(int rank) {
     const std::size_t index = (epoch_ - 1) % slots_per_rank;
     Slot& slot = area_.state(rank).slots[index];
-    await(slot.word, epoch_, rank);
+    await(slot.word, epoch_, rank, EpochWord::Match::exactly);
     Contribution from{rank, slot.form, slot.bytes, nullptr, slot.address};
     const std::uint64_t room = from.form == Form::in_slot ? sizeof slot.inside : from.form == Form::in_cell ? cell_bytes_ : std::uint64_t{1} << 46;
     if (from.form < Form::in_slot || from.form > Form::by_message || from.bytes > room)
@@ -264,8 +279,10 @@ void Collectives::barrier() {
 // others copy the rest, each of its own, so that all are busy for as long. 0: only one side copies.
 std::size_t Collectives::by_other_side(std::size_t block) const {
     if (counted_ || size_ == 1 || !single_copy_.value_or(false) || block < limits::shared_copy) return 0;
-    return block / static_cast<std::size_t>(size_) / 4096 * 4096;
+    return part_of_root(block);
 }
+
+std::size_t Collectives::part_of_root(std::size_t block) const { return block / static_cast<std::size_t>(size_) / 4096 * 4096; }
 
 // A block of root's, at `offset` of what it shows.
 void Collectives::take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to) {
@@ -293,17 +310,23 @@ void Collectives::give_blocks(const std::function<std::span<const std::byte>(int
         }
     });
     leave();
+    try {
+        await_all_left(epoch_);
+    } catch (...) {
+        if (!error) error = std::current_exception();
+    }
     if (error) std::rethrow_exception(error);
-    await_all_left(epoch_);
 }
 
-// The other direction: this rank's block goes to `offset` of root's memory, which has `all` bytes.
-void Collectives::give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root) {
+// The other direction: this rank's block goes to `offset` of root's memory, which has `all` bytes. `both`: both sides copy,
+// as all ranks know.
+void Collectives::give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root, bool both) {
     contribute(block);
     arrive();
     send_to(root, block);
     const bool waited_for = form_ == Form::elsewhere;
-    if (const std::size_t by_root = by_other_side(block.size()); by_root > 0) {
+    if (both) {
+        const std::size_t by_root = part_of_root(block.size());
         const Contribution place = read(root);
         if (place.form != Form::elsewhere || place.bytes != all) mismatch(place, all);
         endpoint_.copy_to(ranks_[static_cast<std::size_t>(root)], place.address + offset + by_root, block.data() + by_root, block.size() - by_root);
@@ -312,22 +335,21 @@ void Collectives::give_to_root(std::span<const std::byte> block, std::uint64_t o
     if (waited_for) await_left(root, epoch_);
 }
 
-void Collectives::take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of) {
-    bool shared = false;
-    for_others([&](int rank) { shared = shared || by_other_side(place_of(rank).size()) > 0; });
-    if (shared) contribute(receive);
+void Collectives::take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of, bool both) {
+    if (both) contribute(receive);
     arrive();
     hear_all();
     std::exception_ptr error;
+    std::vector<int> writers;  // who copy to this rank's memory
     for_others([&](int rank) {
         const std::span<std::byte> to = place_of(rank);
-        const Contribution from = read(rank);
-        const std::size_t by_root = by_other_side(to.size());
         try {
+            const Contribution from = read(rank);
             if (from.bytes != to.size()) throw disagreement(from, to.size());
-            copy(from, 0, to.data(), by_root > 0 ? by_root : to.size());
+            if (both) writers.push_back(rank);
+            copy(from, 0, to.data(), both ? part_of_root(to.size()) : to.size());
         } catch (...) {
-            if (!shared) {
+            if (!both) {
                 give_up();
                 throw;
             }
@@ -335,9 +357,9 @@ void Collectives::take_from_all(std::span<std::byte> receive, const std::functio
         }
     });
     everybody_left_ = std::max(everybody_left_, epoch_ - 1);
-    read_elsewhere_ = read_elsewhere_ || shared;
+    read_elsewhere_ = read_elsewhere_ || both;
     leave();
-    if (shared) await_all_left(epoch_);
+    await_left(writers, error);
     if (error) std::rethrow_exception(error);
 }
 
@@ -377,10 +399,11 @@ void Collectives::scatter(std::span<const std::byte> send, std::span<std::byte> 
 void Collectives::gather(std::span<const std::byte> send, std::span<std::byte> receive, int root) {
     begin("gather");
     const std::size_t block = send.size();
-    if (own_ != root) return give_to_root(send, static_cast<std::uint64_t>(own_) * block, block * static_cast<std::size_t>(size_), root);
+    const bool both = by_other_side(block) > 0;
+    if (own_ != root) return give_to_root(send, static_cast<std::uint64_t>(own_) * block, block * static_cast<std::size_t>(size_), root, both);
     const auto place_of = [&](int rank) { return receive.subspan(static_cast<std::size_t>(rank) * block, block); };
     copy_bytes(place_of(own_).data(), send.data(), block);
-    take_from_all(receive, place_of);
+    take_from_all(receive, place_of, both);
 }
 
 // ---- … without a root ----
@@ -510,6 +533,7 @@ std::span<const std::byte> Collectives::fold_slice(std::span<const std::byte> se
 
 // Each rank folds a slice of the elements and shows the result. `root`: any for everybody.
 void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold, int root) {
+    if (!single_copy_) agree_on_single_copy();
     const std::size_t each = fold.element_size, count = send.size() / each, ranks = static_cast<std::size_t>(size_);
     const auto slice_at = [&](int rank) { return count / ranks * static_cast<std::size_t>(rank) + std::min(static_cast<std::size_t>(rank), count % ranks); };
     const std::size_t first = slice_at(own_), last = slice_at(own_ + 1);
@@ -528,15 +552,23 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
         // Without single copy: everybody gets the others' parts of its slice as messages.
         std::vector<std::size_t> sizes;
         for (int rank = 0; rank < size_; ++rank) sizes.push_back((slice_at(rank + 1) - slice_at(rank)) * each);
+        const std::size_t slice = (last - first) * each;
+        const auto expect = [&](comm::Sizes arrived, auto&& size_of) {
+            for (std::size_t rank = 0; rank < arrived.size(); ++rank)
+                if (arrived[rank] != size_of(rank)) throw disagreement({static_cast<int>(rank), Form::by_message, arrived[rank], nullptr, 0}, size_of(rank));
+        };
         std::vector<std::byte> parts;
         alltoallv(send.data(), sizes, [&](comm::Sizes arrived) {
+            expect(arrived, [&](std::size_t) { return slice; });
             parts.resize(sum(arrived));
             return parts.data();
         });
-        const std::size_t slice = (last - first) * each;
         copy_bytes(to, parts.data(), slice);
         for (std::size_t rank = 1; rank < ranks; ++rank) fold(to, parts.data() + rank * slice, last - first);
-        const comm::Place place = [&](comm::Sizes) { return receive.data(); };
+        const comm::Place place = [&](comm::Sizes arrived) {
+            expect(arrived, [&](std::size_t rank) { return sizes[rank]; });
+            return receive.data();
+        };
         const std::vector<std::byte> result(to, to + slice);
         root == comm::any ? allgatherv(result, place) : gatherv(result, place, root);
         return;
@@ -547,15 +579,23 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     const bool rows_elsewhere = form_ == Form::elsewhere;
     arrive();
     hear_all();
-    const auto slice = fold_slice(send, to, first, last, fold);
+    std::span<const std::byte> slice;
+    std::exception_ptr error;
+    try {
+        slice = fold_slice(send, to, first, last, fold);
+    } catch (...) {
+        error = std::current_exception();  // the others are told by a slice of the wrong size
+    }
     everybody_left_ = std::max(everybody_left_, epoch - 1);
     leave();
 
     begin(root == comm::any ? "allreduce" : "reduce");
     const auto place_of = [&](int rank) { return receive.subspan(slice_at(rank) * each, (slice_at(rank + 1) - slice_at(rank)) * each); };
     if (root != comm::any) {
-        own_ == root ? take_from_all(receive, place_of) : give_to_root(slice, slice_at(own_) * each, send.size(), root);
+        const bool both = !error && by_other_side(count / ranks * each) > 0;  // by the smallest slice
+        own_ == root ? take_from_all(receive, place_of, both) : give_to_root(slice, slice_at(own_) * each, send.size(), root, both);
         if (rows_elsewhere) await_all_left(epoch);
+        if (error) std::rethrow_exception(error);
         return;
     }
     contribute(slice);
@@ -565,12 +605,15 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     for_others([&](int rank) {
         const auto place = place_of(rank);
         const Contribution from = read(rank);
-        if (from.bytes != place.size()) mismatch(from, place.size());
-        copy(from, 0, place.data(), place.size());
+        if (from.bytes == place.size())
+            copy(from, 0, place.data(), place.size());
+        else if (!error)
+            error = std::make_exception_ptr(disagreement(from, place.size()));
     });
     leave();
     everybody_left_ = std::max(everybody_left_, epoch);
     if (form_ == Form::elsewhere) await_all_left(epoch_);
+    if (error) std::rethrow_exception(error);
 }
 
 // ---- the operations, of any size ----

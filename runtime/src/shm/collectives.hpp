@@ -88,11 +88,13 @@ class Collectives {
     std::size_t by_other_side(std::size_t block) const;
     void take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to);
     void give_blocks(const std::function<std::span<const std::byte>(int)>& block_of);
-    void give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root);
-    void take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of);
+    void give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root, bool both);
+    void take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of, bool both);
+    std::size_t part_of_root(std::size_t block) const;
+    void await_left(std::span<const int> some, std::exception_ptr& error);
     void await_left(int rank, std::uint64_t epoch);
     void await_all_left(std::uint64_t epoch);
-    void await(EpochWord& word, std::uint64_t epoch, int rank);
+    void await(EpochWord& word, std::uint64_t epoch, int rank, EpochWord::Match match = EpochWord::Match::at_least);
     [[noreturn]] void refuse_block(const Contribution& from, std::size_t expected, std::uint64_t block);
     std::byte* call(const comm::Place& place, comm::Sizes sizes, std::span<const Contribution> from);
     Error disagreement(const Contribution& from, std::size_t expected) const;

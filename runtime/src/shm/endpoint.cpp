@@ -172,6 +172,7 @@ bool Endpoint::move_out(int destination) {
 
 void Endpoint::deliver(Context context, comm::Message message) {
     Mailbox& mailbox = mailboxes_[context];
+    if (message.number == 0) message.number = ++arrivals_;
     for (auto posted = mailbox.posted.begin(); posted != mailbox.posted.end(); ++posted) {
         if (!matches((*posted)->source, (*posted)->tag, message.source, message.tag)) continue;
         (*posted)->message = std::move(message);
@@ -255,6 +256,11 @@ bool Endpoint::progress() {
     while (move_all()) {
     }
     return has_business();
+}
+
+bool Endpoint::take_in() {
+    Lock lock(mutex_);
+    return move_all();
 }
 
 // ---- waiting ----
@@ -466,7 +472,8 @@ void Endpoint::withdraw(Context context, const std::shared_ptr<Posted>& posted) 
     comm::Message message = std::move(posted->message);
     for (const auto& other : mailbox.posted)
         if (matches(other->source, other->tag, message.source, message.tag)) return deliver(context, std::move(message));
-    mailbox.arrived.push_front(std::move(message));
+    const auto later = std::find_if(mailbox.arrived.begin(), mailbox.arrived.end(), [&](const comm::Message& other) { return other.number > message.number; });
+    mailbox.arrived.insert(later, std::move(message));  // to its place among those that wait
 }
 
 std::optional<Status> Endpoint::try_probe(Context context, int source, int tag) {

@@ -71,6 +71,8 @@ class Endpoint {
     void flush();
     /// Moves what can be moved; whether there is more to do.
     bool progress();
+    /// The same for who has nothing of its own to move; whether anything moved.
+    bool take_in();
     /// Messages that have not left, or receives that were begun.
     bool has_business() const { return busy_.load(std::memory_order_relaxed) + posted_.load(std::memory_order_relaxed) != 0; }
 
@@ -129,6 +131,7 @@ class Endpoint {
     std::uint32_t next_number_ = 1;
     std::vector<Incoming> incoming_;
     std::map<Context, Mailbox> mailboxes_;
+    std::uint64_t arrivals_ = 0;
     std::atomic<std::size_t> busy_{0};  // messages that have not left yet
     std::atomic<std::size_t> posted_{0};  // receives that wait for theirs
 };

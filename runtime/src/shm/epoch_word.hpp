@@ -35,7 +35,10 @@ class EpochWord {
         wake_all();
     }
 
-    bool reached(std::uint64_t epoch) const noexcept { return is_reached(word_.load(std::memory_order_acquire), epoch); }
+    /// `exactly`: of a word that may not have been written for very long, and then seems to be ahead.
+    enum class Match { at_least, exactly };
+
+    bool reached(std::uint64_t epoch, Match match = Match::at_least) const noexcept { return is_reached(word_.load(std::memory_order_acquire), epoch, match); }
 
     /// The epoch that it has come to, given that it has reached `epoch` and is less than 2^30 ahead.
     std::uint64_t latest(std::uint64_t epoch) const noexcept {
@@ -43,14 +46,15 @@ class EpochWord {
     }
 
     /// Looks for as long as `patience` allows; whether it was reached.
-    bool watch(std::uint64_t epoch, Patience patience) const noexcept;
+    bool watch(std::uint64_t epoch, Patience patience, Match match) const noexcept;
     /// Sleeps until it may have been reached, or `limit` has passed.
-    void sleep(std::uint64_t epoch, std::chrono::nanoseconds limit) noexcept;
+    void sleep(std::uint64_t epoch, std::chrono::nanoseconds limit, Match match) noexcept;
 
   private:
     static constexpr std::uint32_t sleeper = 1;
-    static bool is_reached(std::uint32_t word, std::uint64_t epoch) noexcept {
-        return static_cast<std::int32_t>((word & ~sleeper) - static_cast<std::uint32_t>(epoch << 1)) >= 0;
+    static bool is_reached(std::uint32_t word, std::uint64_t epoch, Match match) noexcept {
+        const auto ahead = static_cast<std::int32_t>((word & ~sleeper) - static_cast<std::uint32_t>(epoch << 1));
+        return match == Match::exactly ? ahead == 0 : ahead >= 0;
     }
     void wake_all() noexcept;
 

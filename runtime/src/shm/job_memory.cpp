@@ -123,11 +123,15 @@ std::uint64_t take_behind_world(std::atomic<std::uint64_t>& taken, std::uint64_t
 JobMemory::Context JobMemory::create_area(int ranks) const {
     const std::uint64_t wanted = os::whole_pages(CollectiveArea::bytes_for(ranks));
     Directory& known = directory();
-    for (const bool fresh : {false, true})
+    // A place with fitting memory; or one without any; or one whose memory is given up for it.
+    enum class Try { fitting, empty, any };
+    for (const Try attempt : {Try::fitting, Try::empty, Try::any})
         for (std::uint32_t index = 0; index < area_places; ++index) {
             AreaPlace& place = known.places[index];
             const std::uint64_t has = place.bytes.load(std::memory_order_acquire);
-            if (fresh ? has != 0 : has < wanted || has > 4 * wanted) continue;
+            const bool fits = has >= wanted && has <= 4 * wanted;
+            if ((attempt == Try::fitting && !fits) || (attempt == Try::empty && has != 0)) continue;
+            const bool fresh = !fits;
             std::uint32_t unused = 0;
             // acq_rel: what the last user of the place wrote there comes before what the next one does
             if (!place.used.compare_exchange_strong(unused, 1, std::memory_order_acq_rel)) continue;

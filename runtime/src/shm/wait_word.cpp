@@ -95,17 +95,17 @@ bool WaitWord::wait(Ticket ticket, Patience patience, std::chrono::nanoseconds l
     return !timed_out(word_, ticket | sleeper, limit) || changed();
 }
 
-bool EpochWord::watch(std::uint64_t epoch, Patience patience) const noexcept {
-    return reached(epoch) || shm::watch(patience, [&] { return reached(epoch); });
+bool EpochWord::watch(std::uint64_t epoch, Patience patience, Match match) const noexcept {
+    return reached(epoch, match) || shm::watch(patience, [&] { return reached(epoch, match); });
 }
 
-void EpochWord::sleep(std::uint64_t epoch, std::chrono::nanoseconds limit) noexcept {
+void EpochWord::sleep(std::uint64_t epoch, std::chrono::nanoseconds limit, Match match) noexcept {
     std::uint32_t seen = word_.load(std::memory_order_acquire);
     while ((seen & sleeper) == 0) {
-        if (is_reached(seen, epoch)) return;
+        if (is_reached(seen, epoch, match)) return;
         if (word_.compare_exchange_weak(seen, seen | sleeper, std::memory_order_acq_rel)) seen |= sleeper;
     }
-    if (!is_reached(seen, epoch)) (void)timed_out(word_, seen, limit);
+    if (!is_reached(seen, epoch, match)) (void)timed_out(word_, seen, limit);
 }
 
 void EpochWord::wake_all() noexcept { futex(word_, FUTEX_WAKE, INT_MAX, nullptr); }

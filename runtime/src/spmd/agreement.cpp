@@ -1,5 +1,6 @@
 #include <rankpool/comm/agreement.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -56,6 +57,13 @@ void agree(Transport& transport, const Announcement& announced) {
         throw Error("the ranks disagree: rank 0 calls " + views[0].text() + ", rank " + std::to_string(other) + " calls " + views[other].text() +
                     " (this is rank " + std::to_string(transport.rank()) + ")");
     }
+}
+
+bool any_wants_checks(Transport& transport, bool own) {
+    std::vector<std::uint8_t> all(static_cast<std::size_t>(transport.size()));
+    const std::uint8_t mine = own ? 1 : 0;
+    transport.allgather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    return std::find(all.begin(), all.end(), 1) != all.end();
 }
 
 bool wants_checks(bool unless_told) {

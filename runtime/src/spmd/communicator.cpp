@@ -26,6 +26,8 @@ void refuse_count(const char* what, std::size_t given, std::size_t expected, con
     throw std::invalid_argument(std::string(what) + " has " + std::to_string(given) + " elements; expected " + std::to_string(expected) + ", " + of);
 }
 
+void refuse_overlap() { throw std::invalid_argument("what is sent and what is received overlap in memory; use two ranges"); }
+
 void encode_error(wire::Buffer& out, std::size_t index, int rank, const std::exception_ptr& error) {
     wire::encode(out, static_cast<std::uint64_t>(index));
     wire::encode(out, rank);

@@ -25,5 +25,7 @@ void agree(Transport& transport, const Announcement& own);
 /// Whether RANKPOOL_CHECK asks for checks (1) or not (0); `unless_told` where it is not set. Throws LaunchError for
 /// anything else.
 bool wants_checks(bool unless_told);
+/// Whether any of the ranks does: they all check, or none. Collective.
+bool any_wants_checks(Transport& transport, bool own);
 
 }  // namespace rankpool::comm

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -212,6 +213,14 @@ void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
 [[noreturn]] void refuse_peer(const char* what, int rank, int size, bool wildcard);
 [[noreturn]] void refuse_tag(int tag, bool wildcard);
 [[noreturn]] void refuse_count(const char* what, std::size_t given, std::size_t expected, const char* of);
+
+[[noreturn]] void refuse_overlap();
+/// Of what is sent and where it is received.
+inline void check_apart(std::span<const std::byte> send, std::span<const std::byte> receive) {
+    const std::less<const std::byte*> before;
+    if (!send.empty() && !receive.empty() && before(send.data(), receive.data() + receive.size()) && before(receive.data(), send.data() + send.size()))
+        refuse_overlap();
+}
 
 inline void check_count(const char* what, std::size_t given, std::size_t expected, const char* of) {
     if (given != expected) refuse_count(what, given, expected, of);

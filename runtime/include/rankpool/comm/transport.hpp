@@ -32,6 +32,7 @@ struct Message {
     int source = any;
     int tag = any;
     wire::Buffer bytes;
+    std::uint64_t number = 0;  // of those that arrived, in their order
 };
 
 /// Something that was begun. Once `done`, a received message lies in `message`.
@@ -93,7 +94,8 @@ class Transport {
         if (!to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, to.size()};
     }
-    virtual std::unique_ptr<Operation> start_send(int destination, int tag, wire::Buffer bytes) = 0;
+    /// `size_is_known`: to the receiver.
+    virtual std::unique_ptr<Operation> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known = true) = 0;
     /// `bytes`: the size of the message, where it is known.
     virtual std::unique_ptr<Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) = 0;
     virtual std::optional<Status> try_probe(int source, int tag) = 0;
