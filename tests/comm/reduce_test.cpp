@@ -270,6 +270,20 @@ TEST(ReduceElements, FloatingPointIsTheFoldFromTheLeft) {
     expect_elementwise<float>(1000, floats, std::plus<>{});
 }
 
+// Slices that lie on both sides of a size at which they are copied in another way, and none for some ranks.
+TEST(ReduceElements, WhoseSlicesAreTreatedDifferently) {
+    for (const std::size_t each : {std::size_t{8192}, std::size_t{16384}})
+        for (const std::size_t more : {std::size_t{0}, std::size_t{1}, std::size_t{2}}) {
+            const std::size_t count = each * index_of(ranks()) + more - 1;
+            const std::vector<double> own(count, rank() + 1.0);
+            for (const int root : {0, ranks() - 1}) {
+                const auto sums = world().reduce(own, std::plus<>{}, root);
+                world().barrier();
+                EXPECT_EQ(sums, std::vector<double>(rank() == root ? count : 0, ranks() * (ranks() + 1) / 2.0));
+            }
+        }
+}
+
 TEST(ReduceElements, OfOtherKinds) {
     const auto word = [](int r, std::size_t i) { return sample<std::string>(r, static_cast<int>(i)); };
     for (const std::size_t count : {0u, 1u, 50u}) expect_elementwise<std::string>(count, word, std::plus<>{});
