@@ -264,4 +264,15 @@ TEST_F(Groups, SeveralThreadsEachWithItsOwn) {
     expect_works(world());
 }
 
+TEST_F(Groups, AReceiveOutlivesItsCommunicator) {
+    std::optional<rankpool::RecvRequest<int>> receiving;
+    {
+        auto own = world().dup();
+        receiving = own.irecv<int>(left(), 1);
+        own.send(rank() + 5, right(), 1);
+    }
+    EXPECT_EQ(receiving->wait(), left() + 5);
+    world().barrier();
+}
+
 }  // namespace

@@ -17,6 +17,20 @@ std::vector<int> first_ranks(int count) {
     return ranks;
 }
 
+}  // namespace
+
+// A process's part in a communicator: its mailbox, for as long as the communicator or a receive on it lives.
+struct ShmTransport::Membership {
+    std::shared_ptr<Endpoint> endpoint;
+    Context context;
+    Membership(std::shared_ptr<Endpoint> e, Context c) : endpoint(std::move(e)), context(c) {}
+    ~Membership() { endpoint->forget(context); }
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
+};
+
+namespace {
+
 class Send final : public comm::Operation {
   public:
     Send(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Endpoint::Outgoing> outgoing)
@@ -29,18 +43,20 @@ class Send final : public comm::Operation {
     std::shared_ptr<Endpoint::Outgoing> outgoing_;  // which the endpoint keeps, too, until it has left
 };
 
-class Receive final : public comm::Operation {
+}  // namespace
+
+class ShmTransport::Receive final : public comm::Operation {
   public:
-    Receive(std::shared_ptr<Endpoint> endpoint, Context context, std::vector<int> ranks, int source, int tag)
-        : endpoint_(std::move(endpoint)), context_(context), ranks_(std::move(ranks)), posted_(endpoint_->start_receive(context, source, tag)) {}
+    Receive(std::shared_ptr<Membership> membership, std::vector<int> ranks, int source, int tag)
+        : membership_(std::move(membership)), ranks_(std::move(ranks)), posted_(endpoint().start_receive(membership_->context, source, tag)) {}
     ~Receive() override {
-        if (!taken_) endpoint_->withdraw(context_, posted_);
+        if (!taken_) endpoint().withdraw(membership_->context, posted_);
     }
     Receive(const Receive&) = delete;
     Receive& operator=(const Receive&) = delete;
 
-    bool test() override { return endpoint_->is_received(*posted_); }
-    void wait() override { endpoint_->wait_received(*posted_, ranks_); }
+    bool test() override { return endpoint().is_received(*posted_); }
+    void wait() override { endpoint().wait_received(*posted_, ranks_); }
     comm::Message take() override {
         taken_ = true;
         comm::Message message = std::move(posted_->message);
@@ -49,26 +65,31 @@ class Receive final : public comm::Operation {
     }
 
   private:
-    std::shared_ptr<Endpoint> endpoint_;
-    Context context_;
+    Endpoint& endpoint() const { return *membership_->endpoint; }
+
+    std::shared_ptr<Membership> membership_;
     std::vector<int> ranks_;
     std::shared_ptr<Endpoint::Posted> posted_;
     bool taken_ = false;
 };
 
-}  // namespace
-
 ShmTransport::ShmTransport(JobMemory memory, int rank)
     : endpoint_(std::make_shared<Endpoint>(std::move(memory), rank)),
       context_(0),
+      membership_(std::make_shared<Membership>(endpoint_, context_)),
       ranks_(first_ranks(endpoint_->memory().ranks())),
       own_(rank),
       collectives_(*endpoint_, context_, ranks_, own_, std::nullopt) {}
 
 ShmTransport::ShmTransport(std::shared_ptr<Endpoint> endpoint, Context context, std::vector<int> ranks, int own, std::optional<bool> single_copy)
-    : endpoint_(std::move(endpoint)), context_(context), ranks_(std::move(ranks)), own_(own), collectives_(*endpoint_, context_, ranks_, own_, single_copy) {}
+    : endpoint_(std::move(endpoint)),
+      context_(context),
+      membership_(std::make_shared<Membership>(endpoint_, context_)),
+      ranks_(std::move(ranks)),
+      own_(own),
+      collectives_(*endpoint_, context_, ranks_, own_, single_copy) {}
 
-ShmTransport::~ShmTransport() { endpoint_->forget(context_); }
+ShmTransport::~ShmTransport() = default;
 
 int ShmTransport::own_rank(int world_rank) const {
     return static_cast<int>(std::find(ranks_.begin(), ranks_.end(), world_rank) - ranks_.begin());
@@ -101,7 +122,7 @@ std::unique_ptr<comm::Operation> ShmTransport::start_send(int destination, int t
 }
 
 std::unique_ptr<comm::Operation> ShmTransport::start_receive(int source, int tag, std::optional<std::size_t>) {
-    return std::make_unique<Receive>(endpoint_, context_, ranks_, world_rank(source), tag);
+    return std::make_unique<Receive>(membership_, ranks_, world_rank(source), tag);
 }
 
 std::optional<Status> ShmTransport::try_probe(int source, int tag) {

@@ -54,6 +54,8 @@ class ShmTransport final : public comm::Transport {
     int finish(int exit_code) override;
 
   private:
+    struct Membership;
+    class Receive;
     ShmTransport(std::shared_ptr<Endpoint> endpoint, Context context, std::vector<int> ranks, int own, std::optional<bool> single_copy);
     int world_rank(int rank) const { return rank == comm::any ? comm::any : ranks_[static_cast<std::size_t>(rank)]; }
     int own_rank(int world_rank) const;
@@ -62,6 +64,7 @@ class ShmTransport final : public comm::Transport {
 
     std::shared_ptr<Endpoint> endpoint_;
     Context context_;
+    std::shared_ptr<Membership> membership_;
     std::vector<int> ranks_;  // of the job, by rank of this communicator
     int own_;
     Collectives collectives_;
