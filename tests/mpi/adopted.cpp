@@ -2,7 +2,7 @@
 // Built for each MPI, run under its mpirun. Every rank runs every test, so a test never leaves early.
 //
 //     RANKPOOL_CHECK=0 mpirun -n 4 adopted_openmpi            calls are counted where the ranks do not check each other
-//     RANKPOOL_CHECK=0 RANKPOOL_TEST_LARGE=1 mpirun -n 2 …    more than an int can count; takes 10 GiB of memory
+//     RANKPOOL_CHECK=0 mpirun -n 2 … --gtest_filter=Large.*    more than an int can count; takes 10 GiB of memory
 #include <gtest/gtest.h>
 
 #include <array>
@@ -314,7 +314,7 @@ Point point(int seed) { return {0.5 * seed, -0.25 * seed, seed}; }
 class Calls : public Adopted {
   protected:
     void SetUp() override {
-        if (!environment_says("RANKPOOL_CHECK", "0")) GTEST_SKIP() << "needs RANKPOOL_CHECK=0: a check is a call too";
+        EXPECT_TRUE(environment_says("RANKPOOL_CHECK", "0")) << "a check is a call too: start these tests with RANKPOOL_CHECK=0";
     }
 
     const std::vector<int> one_per_rank_ = numbers(ranks());
@@ -498,8 +498,8 @@ std::size_t wrong_bytes(std::span<const char> bytes, int seed) {
 class Large : public Calls {
   protected:
     void SetUp() override {
-        if (!environment_says("RANKPOOL_TEST_LARGE", "1") || !environment_says("RANKPOOL_CHECK", "0") || ranks() != 2)
-            GTEST_SKIP() << "needs RANKPOOL_TEST_LARGE=1, RANKPOOL_CHECK=0 and 2 ranks";
+        Calls::SetUp();
+        EXPECT_EQ(ranks(), 2) << "these tests are for 2 ranks";
     }
     /// Blocks of both ranks, as they arrive at rank 0.
     static void expect_blocks(std::span<const char> all) {

@@ -1287,6 +1287,32 @@ TEST(ShmSingleCopy, IsForAllOrForNobody) {
     }
 }
 
+// An operation that throws on one rank only: the others' calls end too, those that copy at the same time included.
+TEST(ShmReduce, WhoseOperationThrowsOnOneRankEndsOnAll) {
+    constexpr int ranks = 3, root = 1;
+    for (const Hearing hearing : {Hearing::one_by_one, Hearing::counted})
+        for (int thrower = 0; thrower < ranks; ++thrower)
+            run_job_in({ranks, Copying::single, hearing}, [&](ShmTransport& transport) {
+                const bool throws = transport.rank() == thrower;
+                Fold fold;
+                fold.element_size = 8;
+                fold.op = &throws;
+                fold.apply = [](const void* op, std::byte*, const std::byte*, std::size_t) {
+                    if (*static_cast<const bool*>(op)) throw std::domain_error("no sum");
+                };
+                const Bytes row(1'200'000);
+                Bytes result(transport.rank() == root ? row.size() : 0);
+                if (throws)
+                    EXPECT_THROW(transport.reduce(row, result, fold, root), std::domain_error);
+                else if (transport.rank() == root)
+                    EXPECT_THROW(transport.reduce(row, result, fold, root), Error);
+                else
+                    EXPECT_NO_THROW(transport.reduce(row, result, fold, root));
+                transport.barrier();
+                do_allgather(transport, 8, 0, 1);
+            });
+}
+
 TEST(ShmCollectivesOfDifferentSizes, AreRefused) {
     const auto expect_disagreement = [](const std::function<void()>& operation) {
         try {

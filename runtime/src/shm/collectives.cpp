@@ -592,8 +592,9 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     begin(root == comm::any ? "allreduce" : "reduce");
     const auto place_of = [&](int rank) { return receive.subspan(slice_at(rank) * each, (slice_at(rank + 1) - slice_at(rank)) * each); };
     if (root != comm::any) {
-        const bool both = !error && by_other_side(count / ranks * each) > 0;  // by the smallest slice
-        own_ == root ? take_from_all(receive, place_of, both) : give_to_root(slice, slice_at(own_) * each, send.size(), root, both);
+        const bool both = by_other_side(count / ranks * each) > 0;  // by the smallest slice
+        // Root shows where the others put theirs also when its own has failed: they wait for that.
+        own_ == root ? take_from_all(receive, place_of, both) : give_to_root(slice, slice_at(own_) * each, send.size(), root, both && !error);
         if (rows_elsewhere) await_all_left(epoch);
         if (error) std::rethrow_exception(error);
         return;
@@ -665,6 +666,21 @@ void Collectives::scatterv(const std::byte* send, comm::Sizes sizes, const comm:
     leave();
 }
 
+// Everybody's block, one behind the other; this rank's own is `send`.
+void Collectives::take_blocks(std::span<const std::byte> send, const comm::Place& place) {
+    std::vector<Contribution> from;
+    std::vector<std::size_t> sizes;
+    for (int rank = 0; rank < size_; ++rank) {
+        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
+        sizes.push_back(static_cast<std::size_t>(from.back().bytes));
+    }
+    std::byte* to = call(place, sizes, from);
+    for (const Contribution& one : from) {
+        copy(one, 0, to, static_cast<std::size_t>(one.bytes));
+        to += one.bytes;
+    }
+}
+
 void Collectives::gatherv(std::span<const std::byte> send, const comm::Place& place, int root) {
     const auto epoch = begin("gatherv");
     if (own_ != root) {
@@ -677,17 +693,7 @@ void Collectives::gatherv(std::span<const std::byte> send, const comm::Place& pl
     }
     arrive();
     hear_all();
-    std::vector<Contribution> from;
-    std::vector<std::size_t> sizes;
-    for (int rank = 0; rank < size_; ++rank) {
-        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
-        sizes.push_back(static_cast<std::size_t>(from.back().bytes));
-    }
-    std::byte* to = call(place, sizes, from);
-    for (const Contribution& one : from) {
-        copy(one, 0, to, static_cast<std::size_t>(one.bytes));
-        to += one.bytes;
-    }
+    take_blocks(send, place);
     leave();
 }
 
@@ -697,17 +703,7 @@ void Collectives::allgatherv(std::span<const std::byte> send, const comm::Place&
     arrive();
     send_to_all(send);
     hear_all();
-    std::vector<Contribution> from;
-    std::vector<std::size_t> sizes;
-    for (int rank = 0; rank < size_; ++rank) {
-        from.push_back(rank == own_ ? Contribution{rank, Form::in_cell, send.size(), send.data(), 0} : read(rank));
-        sizes.push_back(static_cast<std::size_t>(from.back().bytes));
-    }
-    std::byte* to = call(place, sizes, from);
-    for (const Contribution& one : from) {
-        copy(one, 0, to, static_cast<std::size_t>(one.bytes));
-        to += one.bytes;
-    }
+    take_blocks(send, place);
     everybody_left_ = std::max(everybody_left_, epoch - 1);
     leave();
     if (form_ == Form::elsewhere) await_all_left(epoch);

@@ -70,8 +70,6 @@ class Collectives {
         const std::byte* here;  // in_slot, in_cell
         std::uint64_t address;  // elsewhere
     };
-    // Which part of a contribution is for which reader, where not all of it is: `begin` and the next one.
-    using Parts = std::vector<std::uint64_t>;
 
     std::uint64_t begin(const char* what);
     void make_room();
@@ -85,6 +83,7 @@ class Collectives {
     void hear_all();
     Contribution read(int rank);
     void copy(const Contribution& from, std::uint64_t offset, std::byte* to, std::size_t bytes);
+    void take_blocks(std::span<const std::byte> send, const comm::Place& place);
     std::size_t by_other_side(std::size_t block) const;
     void take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to);
     void give_blocks(const std::function<std::span<const std::byte>(int)>& block_of);
