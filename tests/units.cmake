@@ -12,6 +12,10 @@ set(RANKPOOL_UNIT_TEST_SOURCES
 
 # Ranks as threads: a binary of its own, for the thread sanitizer.
 set(RANKPOOL_SHM_TEST_SOURCES
+  shm/collectives_test.cpp
+  shm/communicators_test.cpp
+  shm/damage_test.cpp
+  shm/departure_test.cpp
   shm/job_memory_test.cpp
   shm/shm_transport_test.cpp
   shm/wait_word_test.cpp)
