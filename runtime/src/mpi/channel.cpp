@@ -15,11 +15,6 @@ using namespace std::chrono_literals;
 int mpi_source(int source) { return source == comm::any ? MPI_ANY_SOURCE : source; }
 int mpi_tag(int tag) { return tag == comm::any ? MPI_ANY_TAG : tag; }
 
-bool matches(int wanted_source, int wanted_tag, int source, int tag) {
-    if (wanted_source != comm::any && wanted_source != source) return false;
-    return wanted_tag == comm::any ? tag < comm::first_internal_tag : wanted_tag == tag;
-}
-
 std::size_t bytes_of(const MPI_Status& status) {
     MPI_Count bytes = 0;
     check(MPI_Get_elements_x(&status, MPI_BYTE, &bytes), "MPI_Get_elements_x");
@@ -56,10 +51,11 @@ void Channel::send(int destination, int tag, std::span<const std::byte> bytes) {
     if (destination == rank_) {
         comm::Message own{rank_, tag, {}};
         own.bytes.append(bytes.data(), bytes.size());
-        return deliver(std::move(own));
+        mailbox_.deliver(std::move(own));
+        return;
     }
     const Extent extent(bytes.size());
-    if (posted_.empty()) {
+    if (!mailbox_.has_receives()) {
         check(MPI_Send(bytes.data(), extent.count, extent.type, destination, tag, communicator_), "MPI_Send");
         return;
     }
@@ -72,7 +68,7 @@ void Channel::send_buffer(int destination, int tag, wire::Buffer bytes) {
     constexpr std::size_t most_bytes = std::size_t{256} << 20;  // that are on their way
     abandon(start_send(destination, tag, std::move(bytes), false));
     while (abandoned_bytes_ > most_bytes) {
-        if (posted_.empty())
+        if (!mailbox_.has_receives())
             check(MPI_Wait(&abandoned_.front()->request, MPI_STATUS_IGNORE), "MPI_Wait");
         else
             take_in();
@@ -110,13 +106,13 @@ bool Channel::test(Pending& pending) {
     if (pending.buffered) return true;
     int done = 0;
     check(MPI_Test(&pending.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done == 0 && !posted_.empty()) take_in();
+    if (done == 0 && mailbox_.has_receives()) take_in();
     return done != 0;
 }
 
 void Channel::wait(Pending& pending) {
     if (pending.buffered) return;
-    if (posted_.empty())
+    if (!mailbox_.has_receives())
         check(MPI_Wait(&pending.request, MPI_STATUS_IGNORE), "MPI_Wait");
     else
         poll([&] { return test(pending); });
@@ -158,37 +154,8 @@ bool Channel::take_in() {
     if (found == 0) return false;
     comm::Message message;
     take(handle, status, message);
-    deliver(std::move(message));
+    mailbox_.deliver(std::move(message));
     return true;
-}
-
-void Channel::deliver(comm::Message message) {
-    if (message.number == 0) message.number = ++arrivals_;
-    for (auto posted = posted_.begin(); posted != posted_.end(); ++posted) {
-        if (!matches((*posted)->source, (*posted)->tag, message.source, message.tag)) continue;
-        (*posted)->message = std::move(message);
-        (*posted)->done = true;
-        posted_.erase(posted);
-        return;
-    }
-    arrived_.push_back(std::move(message));
-}
-
-// A message that was given to a receive that nobody wants: to its place among those that wait.
-void Channel::put_back(comm::Message message) {
-    const auto later = std::find_if(arrived_.begin(), arrived_.end(), [&](const comm::Message& other) { return other.number > message.number; });
-    arrived_.insert(later, std::move(message));
-}
-
-std::deque<comm::Message>::iterator Channel::find(int source, int tag) {
-    return std::find_if(arrived_.begin(), arrived_.end(),
-                        [&](const comm::Message& message) { return matches(source, tag, message.source, message.tag); });
-}
-
-// Whether a receive that was begun before, and that MPI knows nothing of, could take a message that fits.
-bool Channel::could_take(int source, int tag) const {
-    const auto meet = [](int a, int b) { return a == comm::any || b == comm::any || a == b; };
-    return std::any_of(posted_.begin(), posted_.end(), [&](const auto& posted) { return meet(posted->source, source) && meet(posted->tag, tag); });
 }
 
 void Channel::check_somebody_sends(int source) const {
@@ -206,37 +173,27 @@ void Channel::poll(Ready&& ready) {
 
 std::optional<comm::Message> Channel::try_receive(int source, int tag) {
     while (take_in()) idle_ = 0us;
-    const auto found = find(source, tag);
-    if (found == arrived_.end()) return std::nullopt;
-    comm::Message message = std::move(*found);
-    arrived_.erase(found);
-    return message;
+    return mailbox_.take(source, tag);
 }
 
 comm::Message Channel::receive(int source, int tag) {
-    comm::Message message;
-    const auto taken = [&] {
-        const auto found = find(source, tag);
-        if (found == arrived_.end()) return false;
-        message = std::move(*found);
-        arrived_.erase(found);
-        return true;
-    };
-    if (taken()) return message;
+    std::optional<comm::Message> message;
+    const auto taken = [&] { return (message = mailbox_.take(source, tag)).has_value(); };
+    if (taken()) return std::move(*message);
     check_somebody_sends(source);
-    if (posted_.empty()) {
+    if (mailbox_.has_receives()) {
+        poll(taken);
+    } else {
         MPI_Message handle = MPI_MESSAGE_NULL;
         MPI_Status status;
         check(MPI_Mprobe(mpi_source(source), mpi_tag(tag), communicator_, &handle, &status), "MPI_Mprobe");
-        take(handle, status, message);
-    } else {
-        poll(taken);
+        take(handle, status, message.emplace());
     }
-    return message;
+    return std::move(*message);
 }
 
 Status Channel::receive_into(int source, int tag, std::span<std::byte> to) {
-    if (!posted_.empty() || find(source, tag) != arrived_.end()) {
+    if (mailbox_.has_receives() || mailbox_.look(source, tag)) {
         const comm::Message message = receive(source, tag);
         if (message.bytes.size() == to.size() && !to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, message.bytes.size()};
@@ -252,15 +209,13 @@ std::shared_ptr<Channel::Posted> Channel::start_receive(int source, int tag, std
     auto posted = std::make_shared<Posted>();
     posted->source = source;
     posted->tag = tag;
-    if (const auto found = find(source, tag); found != arrived_.end()) {
-        posted->message = std::move(*found);
-        posted->done = true;
-        arrived_.erase(found);
-    } else if (bytes && source != rank_ && source != comm::any && !could_take(source, tag)) {
+    if (mailbox_.fill(*posted)) {
+        // It has arrived already.
+    } else if (bytes && source != rank_ && source != comm::any && !mailbox_.could_take(source, tag)) {
         const Extent extent(*bytes);
         check(MPI_Irecv(posted->message.bytes.grow(*bytes), extent.count, extent.type, mpi_source(source), mpi_tag(tag), communicator_, &posted->request), "MPI_Irecv");
     } else {
-        posted_.push_back(posted);
+        mailbox_.post(posted);
     }
     return posted;
 }
@@ -269,7 +224,7 @@ void Channel::complete(Posted& posted, const MPI_Status& status) {
     posted.done = true;
     posted.message.source = status.MPI_SOURCE;
     posted.message.tag = status.MPI_TAG;
-    posted.message.number = ++arrivals_;
+    posted.message.number = mailbox_.next_number();
     posted.message.bytes.shrink(bytes_of(status));
 }
 
@@ -288,7 +243,7 @@ bool Channel::test(Posted& posted) {
 
 void Channel::wait(Posted& posted) {
     if (posted.done) return;
-    if (posted.request != MPI_REQUEST_NULL && posted_.empty()) {
+    if (posted.request != MPI_REQUEST_NULL && !mailbox_.has_receives()) {
         MPI_Status status;
         check(MPI_Wait(&posted.request, &status), "MPI_Wait");
         return complete(posted, status);
@@ -298,7 +253,6 @@ void Channel::wait(Posted& posted) {
 }
 
 void Channel::withdraw(const std::shared_ptr<Posted>& posted) {
-    posted_.remove(posted);
     if (posted->request != MPI_REQUEST_NULL) {
         MPI_Status status;
         int cancelled = 0;
@@ -307,32 +261,27 @@ void Channel::withdraw(const std::shared_ptr<Posted>& posted) {
         MPI_Test_cancelled(&status, &cancelled);
         if (cancelled == 0) complete(*posted, status);
     }
-    if (!posted->done) return;
-    for (const auto& other : posted_)
-        if (matches(other->source, other->tag, posted->message.source, posted->message.tag)) return deliver(std::move(posted->message));
-    put_back(std::move(posted->message));
+    mailbox_.withdraw(posted);
 }
 
 std::optional<Status> Channel::try_probe(int source, int tag) {
     while (take_in()) {
     }
-    const auto found = find(source, tag);
-    if (found == arrived_.end()) return std::nullopt;
-    return Status{found->source, found->tag, found->bytes.size()};
+    return mailbox_.look(source, tag);
 }
 
 Status Channel::probe(int source, int tag) {
-    const auto here = [&] { return find(source, tag) != arrived_.end(); };
+    std::optional<Status> status;
+    const auto here = [&] { return (status = mailbox_.look(source, tag)).has_value(); };
     if (!here()) check_somebody_sends(source);
     poll(here);
-    const auto found = find(source, tag);
-    return {found->source, found->tag, found->bytes.size()};
+    return *status;
 }
 
 // ---- a pool's service ----
 
 void Channel::wait_for_message(std::chrono::nanoseconds limit) {
-    if (!arrived_.empty()) return;
+    if (mailbox_.has_messages()) return;
     // Nothing came for a while: sleep, at first briefly.
     constexpr auto shortest = 20us, longest = 1000us;
     std::unique_lock lock(mutex_);

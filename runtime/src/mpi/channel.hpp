@@ -12,12 +12,12 @@
 #include <mpi.h>
 
 #include <condition_variable>
-#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "spmd/mailbox.hpp"
 #include <rankpool/comm/transport.hpp>
 
 namespace rankpool::mpi {
@@ -34,10 +34,7 @@ class Channel {
     int rank() const { return rank_; }
     int size() const { return size_; }
 
-    struct Posted {
-        int source, tag;
-        bool done = false;
-        comm::Message message;
+    struct Posted : comm::Posted {
         MPI_Request request = MPI_REQUEST_NULL;  // of MPI's own receive, where it is one
     };
     struct Pending {
@@ -75,22 +72,16 @@ class Channel {
 
   private:
     bool take_in();
-    bool could_take(int source, int tag) const;
     void drop_finished();
     void complete(Posted& posted, const MPI_Status& status);
     void take(MPI_Message handle, const MPI_Status& status, comm::Message& message);
-    void deliver(comm::Message message);
-    void put_back(comm::Message message);
     void check_somebody_sends(int source) const;
-    std::deque<comm::Message>::iterator find(int source, int tag);
     template <class Ready>
     void poll(Ready&& ready);
 
     MPI_Comm communicator_, control_;
     int rank_ = 0, size_ = 1;
-    std::deque<comm::Message> arrived_;
-    std::uint64_t arrivals_ = 0;
-    std::list<std::shared_ptr<Posted>> posted_;
+    comm::Mailbox mailbox_;
     std::list<std::shared_ptr<Pending>> abandoned_;
     std::size_t abandoned_bytes_ = 0;
     std::vector<unsigned long long> sent_, received_;  // posts, by rank

@@ -18,11 +18,6 @@ void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
     if (bytes > 0 && to != from) std::memmove(to, from, bytes);
 }
 
-bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
-    const std::less<const std::byte*> before;
-    return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
-}
-
 // A rank says how far it is in every so manieth epoch; two of these steps fit into the slots.
 constexpr std::uint64_t told_every = slots_per_rank / 2;
 
@@ -467,7 +462,7 @@ void Collectives::fold_all(std::span<const std::byte> send, std::byte* to, const
     };
     hear_all();
     // Where `to` is what is still to be read, into memory of our own.
-    const bool in_place = own_ == 0 || !overlap(send, {to, bytes});
+    const bool in_place = own_ == 0 || !comm::overlap(send, {to, bytes});
     if (!in_place) scratch_.resize(std::max(scratch_.size(), bytes));
     std::byte* const left = in_place ? to : scratch_.data();
     copy_bytes(left, right(0), bytes);
@@ -541,7 +536,7 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
 
     // What others read must not be written meanwhile, and slices are written where they will stay.
     std::vector<std::byte> copy_of_send;
-    if (gets_all && overlap(send, receive)) {
+    if (gets_all && comm::overlap(send, receive)) {
         copy_of_send.assign(send.begin(), send.end());
         send = copy_of_send;
     }

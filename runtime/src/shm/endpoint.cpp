@@ -25,11 +25,6 @@ enum class Kind : std::uint16_t { inline_bytes = 1, elsewhere = 2, answer = 3, t
 
 std::size_t aligned(std::size_t bytes) { return (bytes + frame_alignment - 1) / frame_alignment * frame_alignment; }
 
-bool matches(int wanted_source, int wanted_tag, int source, int tag) {
-    if (wanted_source != comm::any && wanted_source != source) return false;
-    return wanted_tag == comm::any ? tag < comm::first_internal_tag : wanted_tag == tag;
-}
-
 }  // namespace
 
 struct Endpoint::Header {
@@ -171,17 +166,7 @@ bool Endpoint::move_out(int destination) {
 }
 
 void Endpoint::deliver(Context context, comm::Message message) {
-    Mailbox& mailbox = mailboxes_[context];
-    if (message.number == 0) message.number = ++arrivals_;
-    for (auto posted = mailbox.posted.begin(); posted != mailbox.posted.end(); ++posted) {
-        if (!matches((*posted)->source, (*posted)->tag, message.source, message.tag)) continue;
-        (*posted)->message = std::move(message);
-        (*posted)->done = true;
-        mailbox.posted.erase(posted);
-        posted_.fetch_sub(1, std::memory_order_relaxed);
-        return;
-    }
-    mailbox.arrived.push_back(std::move(message));
+    if (mailboxes_[context].deliver(std::move(message))) posted_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool Endpoint::take_in_from(int source) {
@@ -306,7 +291,7 @@ void Endpoint::await(Lock& lock, int peer, std::span<const int> group, const cha
 
 void Endpoint::wait(Context context, WaitWord::Ticket seen, std::chrono::nanoseconds limit) {
     Lock lock(mutex_);
-    if (!mailboxes_[context].arrived.empty()) return;
+    if (mailboxes_[context].has_messages()) return;
     ++sleepers_;
     lock.unlock();
     memory_.rank_line(rank_).doorbell.wait(seen, patience_, limit);
@@ -409,93 +394,63 @@ void Endpoint::wait_sent(const Outgoing& outgoing) {
 
 // ---- receiving ----
 
-std::deque<comm::Message>::iterator Endpoint::find(Mailbox& mailbox, int source, int tag) {
-    return std::find_if(mailbox.arrived.begin(), mailbox.arrived.end(),
-                        [&](const comm::Message& message) { return matches(source, tag, message.source, message.tag); });
-}
-
-std::optional<comm::Message> Endpoint::take(Mailbox& mailbox, int source, int tag) {
-    const auto message = find(mailbox, source, tag);
-    if (message == mailbox.arrived.end()) return std::nullopt;
-    comm::Message taken = std::move(*message);
-    mailbox.arrived.erase(message);
-    return taken;
-}
-
 std::optional<comm::Message> Endpoint::try_receive(Context context, int source, int tag, WaitWord::Ticket& seen) {
     Lock lock(mutex_);
     seen = memory_.rank_line(rank_).doorbell.ticket();
     move_all();
-    return take(mailboxes_[context], source, tag);
+    return mailboxes_[context].take(source, tag);
 }
 
 comm::Message Endpoint::receive(Context context, int source, int tag, std::span<const int> group) {
     Lock lock(mutex_);
-    Mailbox& mailbox = mailboxes_[context];
+    comm::Mailbox& mailbox = mailboxes_[context];
     std::optional<comm::Message> message;
-    await(lock, source, group, "receive from", [&] { return (message = take(mailbox, source, tag)).has_value(); });
+    await(lock, source, group, "receive from", [&] { return (message = mailbox.take(source, tag)).has_value(); });
     return std::move(*message);
 }
 
-std::shared_ptr<Endpoint::Posted> Endpoint::start_receive(Context context, int source, int tag) {
+std::shared_ptr<comm::Posted> Endpoint::start_receive(Context context, int source, int tag) {
     Lock lock(mutex_);
-    auto posted = std::make_shared<Posted>(Posted{source, tag, false, {}});
-    Mailbox& mailbox = mailboxes_[context];
+    auto posted = std::make_shared<comm::Posted>(comm::Posted{source, tag, false, {}});
     move_all();
-    if (auto message = take(mailbox, source, tag)) {
-        posted->message = std::move(*message);
-        posted->done = true;
-    } else {
-        mailbox.posted.push_back(posted);
+    comm::Mailbox& mailbox = mailboxes_[context];
+    if (!mailbox.fill(*posted)) {
+        mailbox.post(posted);
         posted_.fetch_add(1, std::memory_order_relaxed);
     }
     return posted;
 }
 
-bool Endpoint::is_received(const Posted& posted) {
+bool Endpoint::is_received(const comm::Posted& posted) {
     Lock lock(mutex_);
     while (!posted.done && move_all()) {
     }
     return posted.done;
 }
 
-void Endpoint::wait_received(const Posted& posted, std::span<const int> group) {
+void Endpoint::wait_received(const comm::Posted& posted, std::span<const int> group) {
     Lock lock(mutex_);
     await(lock, posted.source, group, "receive from", [&] { return posted.done; });
 }
 
-void Endpoint::withdraw(Context context, const std::shared_ptr<Posted>& posted) {
+void Endpoint::withdraw(Context context, const std::shared_ptr<comm::Posted>& posted) {
     Lock lock(mutex_);
-    Mailbox& mailbox = mailboxes_[context];
-    posted_.fetch_sub(mailbox.posted.remove(posted), std::memory_order_relaxed);
-    if (!posted->done) return;
-    comm::Message message = std::move(posted->message);
-    for (const auto& other : mailbox.posted)
-        if (matches(other->source, other->tag, message.source, message.tag)) return deliver(context, std::move(message));
-    const auto later = std::find_if(mailbox.arrived.begin(), mailbox.arrived.end(), [&](const comm::Message& other) { return other.number > message.number; });
-    mailbox.arrived.insert(later, std::move(message));  // to its place among those that wait
+    // Fewer receives wait: this one, or another, which gets its message.
+    posted_.fetch_sub(mailboxes_[context].withdraw(posted), std::memory_order_relaxed);
 }
 
 std::optional<Status> Endpoint::try_probe(Context context, int source, int tag) {
     Lock lock(mutex_);
     move_all();
-    Mailbox& mailbox = mailboxes_[context];
-    const auto message = find(mailbox, source, tag);
-    if (message == mailbox.arrived.end()) return std::nullopt;
-    return Status{message->source, message->tag, message->bytes.size()};
+    return mailboxes_[context].look(source, tag);
 }
 
 Status Endpoint::probe(Context context, int source, int tag, std::span<const int> group) {
     Lock lock(mutex_);
-    Mailbox& mailbox = mailboxes_[context];
-    Status status;
-    await(lock, source, group, "probe", [&] {
-        const auto message = find(mailbox, source, tag);
-        if (message == mailbox.arrived.end()) return false;
-        status = {message->source, message->tag, message->bytes.size()};
-        return true;
-    });
-    return status;
+    const comm::Mailbox& mailbox = mailboxes_[context];
+    std::optional<Status> status;
+    await(lock, source, group, "probe", [&] { return (status = mailbox.look(source, tag)).has_value(); });
+    return *status;
 }
 
 void Endpoint::forget(Context context) {

@@ -11,12 +11,12 @@
 #pragma once
 
 #include <deque>
-#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 
 #include "shm/job_memory.hpp"
+#include "spmd/mailbox.hpp"
 #include <rankpool/comm/transport.hpp>
 
 namespace rankpool::shm {
@@ -37,13 +37,6 @@ class Endpoint {
 
     /// A message that is on its way.
     struct Outgoing;
-    /// A receive that waits for its message.
-    struct Posted {
-        int source, tag;
-        bool done = false;
-        comm::Message message;
-    };
-
     // Ranks are the job's here; `peer` of a receive is the one to watch (any: all).
 
     void send(Context context, int destination, int tag, std::span<const std::byte> bytes);
@@ -53,11 +46,11 @@ class Endpoint {
 
     /// `seen`: the state in which there was none, to wait() with.
     std::optional<comm::Message> try_receive(Context context, int source, int tag, WaitWord::Ticket& seen);
-    std::shared_ptr<Posted> start_receive(Context context, int source, int tag);
-    bool is_received(const Posted& posted);
-    void wait_received(const Posted& posted, std::span<const int> group);
+    std::shared_ptr<comm::Posted> start_receive(Context context, int source, int tag);
+    bool is_received(const comm::Posted& posted);
+    void wait_received(const comm::Posted& posted, std::span<const int> group);
     /// Nobody wants it any more; if its message has come, it goes back.
-    void withdraw(Context context, const std::shared_ptr<Posted>& posted);
+    void withdraw(Context context, const std::shared_ptr<comm::Posted>& posted);
     std::optional<Status> try_probe(Context context, int source, int tag);
     Status probe(Context context, int source, int tag, std::span<const int> group);
     comm::Message receive(Context context, int source, int tag, std::span<const int> group);
@@ -95,10 +88,6 @@ class Endpoint {
     struct Incoming;
     template <class Move>
     void move_in_pieces(int rank, std::size_t bytes, const char* call, Move&& move) const;
-    struct Mailbox {
-        std::deque<comm::Message> arrived;
-        std::list<std::shared_ptr<Posted>> posted;
-    };
     enum class Reach : std::uint8_t { unknown, asked, readable, not_readable };
 
     using Lock = std::unique_lock<std::mutex>;
@@ -114,8 +103,6 @@ class Endpoint {
     std::size_t write_ring(int destination, std::span<const std::byte> bytes);
     std::size_t readable(int source) const;
     std::size_t writable(int destination) const;
-    static std::deque<comm::Message>::iterator find(Mailbox& mailbox, int source, int tag);
-    std::optional<comm::Message> take(Mailbox& mailbox, int source, int tag);
 
     JobMemory memory_;
     int rank_;
@@ -130,8 +117,7 @@ class Endpoint {
     std::map<std::uint32_t, std::shared_ptr<Outgoing>> unanswered_;
     std::uint32_t next_number_ = 1;
     std::vector<Incoming> incoming_;
-    std::map<Context, Mailbox> mailboxes_;
-    std::uint64_t arrivals_ = 0;
+    std::map<Context, comm::Mailbox> mailboxes_;
     std::atomic<std::size_t> busy_{0};  // messages that have not left yet
     std::atomic<std::size_t> posted_{0};  // receives that wait for theirs
 };

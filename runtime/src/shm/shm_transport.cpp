@@ -69,7 +69,7 @@ class ShmTransport::Receive final : public comm::Operation {
 
     std::shared_ptr<Membership> membership_;
     std::vector<int> ranks_;
-    std::shared_ptr<Endpoint::Posted> posted_;
+    std::shared_ptr<comm::Posted> posted_;
     bool taken_ = false;
 };
 

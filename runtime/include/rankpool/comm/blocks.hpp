@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <functional>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -217,9 +216,7 @@ void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
 [[noreturn]] void refuse_overlap();
 /// Of what is sent and where it is received.
 inline void check_apart(std::span<const std::byte> send, std::span<const std::byte> receive) {
-    const std::less<const std::byte*> before;
-    if (!send.empty() && !receive.empty() && before(send.data(), receive.data() + receive.size()) && before(receive.data(), send.data() + send.size()))
-        refuse_overlap();
+    if (overlap(send, receive)) refuse_overlap();
 }
 
 inline void check_count(const char* what, std::size_t given, std::size_t expected, const char* of) {

@@ -46,6 +46,11 @@ class Operation {
     virtual Message take() { return {}; }
 };
 
+inline bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
+    const std::less<const std::byte*> before;
+    return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
+}
+
 using Sizes = std::span<const std::size_t>;
 /// Given the sizes in bytes of the blocks that arrive, in rank order: where they are to be put, one behind the other.
 using Place = std::function<std::byte*(Sizes)>;
