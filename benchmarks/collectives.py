@@ -22,13 +22,12 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from run import (FEWEST_ROUNDS, HERE, TIMEOUT_SECONDS, Failed, Missing, OthersLoad, Table, facts, first_line, in_words,
-                 measure, microseconds, milliseconds, print_table, ratio_of, shown_path)
+from run import (FEWEST_ROUNDS, HERE, Failed, Missing, OthersLoad, Table, in_words, measure, microseconds,
+                 milliseconds, output_of, print_table, ratio_of, shown_path, tell_machine)
 
 OPERATIONS = ("barrier", "bcast", "scatter", "gather", "allgather", "alltoall", "reduce", "allreduce")
 SIZES = (8, 512, 4096, 65_536, 1_048_576, 16_777_216)
@@ -70,23 +69,6 @@ def launcher_command(launcher, build, ranks):
         else:
             options = ["-bind-to", "core"] if bound else []
     return [str(path), *options, "-n", str(ranks)]
-
-
-def output_of(command):
-    """What a job printed. Failed, with its first words on stderr, when it did not end with 0."""
-    # Raw MPI is initialised without threads: so is rankpool's.
-    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "RANKPOOL_THREADS": "one"}
-    try:
-        done = subprocess.run(command, env=os.environ | settings, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"not done after {TIMEOUT_SECONDS} s") from None
-    except OSError as error:
-        raise Failed(f"cannot be started: {error.strerror}") from None
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise Failed(f"exit code {done.returncode}" + "".join(f"; {line}" for line in said[:1]))
-    return done.stdout
 
 
 class Runner:
@@ -277,21 +259,6 @@ def tell_over_mpi(cells, ours, again, peer):
     tell_slower([cell for cell in cells if cell[1] >= 65_536], wall, noise, 1.03,
                 "From 64 KiB, beyond the target of 1.03 times Open MPI's time")
     print()
-
-
-def tell_machine(build, work, rounds, load, share):
-    """The end of a report: what its numbers depend on, and how busy the machine was."""
-    print("### The machine\n")
-    left_out = "CPUs", "Python"
-    rows = [[name, value] for name, value in facts(build, 0) if name not in left_out]
-    rows.append(["MPICH", first_line("mpichversion") or "missing"])
-    rows.append(["CPUs", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}; {work}"])
-    few = "" if rounds >= FEWEST_ROUNDS else f": fewer than {FEWEST_ROUNDS}, for a first look only"
-    rows.append(["rounds", f"{rounds}{few}"])
-    rows.append(["others", f"load {load:.2f} before; other processes used {share:.0%} of the CPUs meanwhile"])
-    print_table(["", ""], [[" ".join(cell.split()) for cell in row] for row in rows])
-    if load >= 1 or share >= 0.05:
-        print("\nWARNING: the machine was not idle; do not publish these numbers.")
 
 
 # ---- the command line ----

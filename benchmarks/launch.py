@@ -17,9 +17,9 @@ import sys
 import time
 from pathlib import Path
 
-from collectives import launcher_command, output_of, tell_machine
-from run import (FEWEST_ROUNDS, HERE, Competitor, Missing, OthersLoad, Table, Target, measure, milliseconds, shown_path,
-                 tell)
+from collectives import launcher_command
+from run import (FEWEST_ROUNDS, HERE, Competitor, Missing, OthersLoad, Table, Target, measure, milliseconds, output_of,
+                 shown_path, tell, tell_machine)
 
 RANKRUN = Competitor("rankrun", "bench_launch_hello")
 OPEN_MPI = Competitor("Open MPI's mpirun", "bench_launch_hello_mpi_openmpi")

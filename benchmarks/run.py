@@ -158,22 +158,29 @@ class Runner:
     def run(self, competitor):
         """Nanoseconds of an operation: the median of a process's repetitions."""
         command = self.command(competitor)
-        root_may = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"} if competitor.mpirun else {}
+        printed = output_of(command)
         try:
-            done = subprocess.run(command, env=os.environ | root_may, stdin=subprocess.DEVNULL, capture_output=True,
-                                  text=True, timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"not done after {TIMEOUT_SECONDS} s") from None
-        except OSError as error:
-            raise Failed(f"cannot be started: {error.strerror}") from None
-        if done.returncode != 0:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            raise Failed(f"exit code {done.returncode}" + "".join(f"; {line}" for line in said[:1]))
-        try:
-            times = [float(line) for line in done.stdout.split()]
+            times = [float(line) for line in printed.split()]
             return statistics.median(times)
         except ValueError:
-            raise Failed(f"printed no times but {done.stdout[:80]!r}") from None
+            raise Failed(f"printed no times but {printed[:80]!r}") from None
+
+
+def output_of(command):
+    """What a program or a job printed. Failed, with its first words on stderr, when it did not end with 0."""
+    # Open MPI refuses root unless told. Raw MPI is initialised without threads: so is rankpool's.
+    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "RANKPOOL_THREADS": "one"}
+    try:
+        done = subprocess.run(command, env=os.environ | settings, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"not done after {TIMEOUT_SECONDS} s") from None
+    except OSError as error:
+        raise Failed(f"cannot be started: {error.strerror}") from None
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise Failed(f"exit code {done.returncode}" + "".join(f"; {line}" for line in said[:1]))
+    return done.stdout
 
 
 def shown_path(path):
@@ -320,7 +327,7 @@ def cached(build, variable):
     return found.group(1) if found and found.group(1) else None
 
 
-def facts(build, workers):
+def facts(build, work):
     """What the numbers depend on, as (name, value)."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     family = re.search(r"^cpu family\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -332,11 +339,23 @@ def facts(build, workers):
     yield "date", datetime.date.today().isoformat()
     yield "commit", (commit or "unknown") + (" with uncommitted changes" if changed else "")
     yield "CPU", (model.group(1) if model else platform.machine()) + (f", family {family.group(1)}" if family else "")
-    yield "CPUs", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}; {workers} workers"
+    yield "CPUs", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}; {work}"
     yield "kernel", f"{platform.system()} {platform.release()}"
     yield "compiler", f"{compiler and first_line(compiler, '--version') or 'unknown'}; {build_type} {flags}".strip()
     yield "Open MPI", first_line("mpirun.openmpi", "--version") or "missing"
+    yield "MPICH", first_line("mpichversion") or "missing"
     yield "Python", platform.python_version()
+
+
+def tell_machine(build, work, rounds, load, share):
+    """The end of a report: what its numbers depend on, and how busy the machine was."""
+    print("### The machine\n")
+    few = "" if rounds >= FEWEST_ROUNDS else f": fewer than {FEWEST_ROUNDS}, for a first look only"
+    told = [*facts(build, work), ("rounds", f"{rounds}{few}"),
+            ("others", f"load {load:.2f} before; other processes used {share:.0%} of the CPUs meanwhile")]
+    print_table(["", ""], [[" ".join(cell.split()) for cell in row] for row in told])
+    if load >= 1 or share >= 0.05:
+        print("\nWARNING: the machine was not idle; do not publish these numbers.")
 
 
 def main():
@@ -362,15 +381,7 @@ def main():
             print(f"### {table.benchmark}: {table.title}\n")
             any_failed |= tell(table, results)
             sys.stdout.flush()
-    share = others.share()
-
-    print("### The machine\n")
-    told = list(facts(options.build.resolve(), options.workers))
-    told.append(("rounds", str(options.rounds) + ("" if options.rounds >= FEWEST_ROUNDS else f": fewer than {FEWEST_ROUNDS}, for a first look only")))
-    told.append(("others", f"load {load:.2f} before; other processes used {share:.0%} of the CPUs meanwhile"))
-    print_table(["", ""], [list(fact) for fact in told])
-    if load >= 1 or share >= 0.05:
-        print("\nWARNING: the machine was not idle; do not publish these numbers.")
+    tell_machine(options.build.resolve(), f"{options.workers} workers", options.rounds, load, others.share())
     return 1 if any_failed else 0
 
 
