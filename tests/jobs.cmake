@@ -83,6 +83,13 @@ foreach(launcher IN LISTS launchers)
     rankpool_test(comm.${launcher}.${ranks} COMMAND ${launch_${launcher}} ${ranks} ${politely} $<TARGET_FILE:comm_tests> LABELS comm)
   endforeach()
 endforeach()
+# MPI without its locks: everything but the test that uses several threads.
+foreach(mpi IN LISTS RANKPOOL_MPIS)
+  if(mpi IN_LIST launchers)
+    rankpool_test(comm.${mpi}.2.one_thread COMMAND ${launch_${mpi}} 2 $<TARGET_FILE:comm_tests> --gtest_filter=-*SeveralThreads* LABELS comm)
+    set_property(TEST comm.${mpi}.2.one_thread APPEND PROPERTY ENVIRONMENT RANKPOOL_THREADS=one)
+  endif()
+endforeach()
 # As on a machine with a CPU for each rank: everybody looks at everybody's slot, and both sides copy large blocks.
 foreach(ranks IN ITEMS 3 4 7)
   rankpool_test(comm.rankrun.${ranks}.many_cpus COMMAND ${launch_rankrun} ${ranks} $<TARGET_FILE:comm_tests> LABELS comm)

@@ -260,13 +260,20 @@ TEST_P(CheckLevel, IsOneOrZero) {
     }
 }
 
-TEST_P(CheckLevel, OfAnotherValueIsRefusedOnce) {
-    const auto result = run(start(launcher(), ranks, {programs().ranks}), {"RANKPOOL_CHECK=yes"});
+void expect_refused_once(const Result& result, const Words& words) {
     EXPECT_NE(result.exit_code, 0);
     EXPECT_EQ(subprocess::lines_with(result.out, "rank "), Words());
     const auto lines = lines_from(result.err, "rankpool:");
     ASSERT_EQ(lines.size(), 1u) << result.err;
-    expect_words(lines[0], {"RANKPOOL_CHECK", "yes", "expected 1", "or 0"});
+    expect_words(lines[0], words);
+}
+
+TEST_P(CheckLevel, OfAnotherValueIsRefusedOnce) {
+    expect_refused_once(run(start(launcher(), ranks, {programs().ranks}), {"RANKPOOL_CHECK=yes"}), {"RANKPOOL_CHECK", "yes", "expected 1", "or 0"});
+}
+
+TEST_P(CheckLevel, AnotherNumberOfThreadsIsRefusedOnceToo) {
+    expect_refused_once(run(start(launcher(), ranks, {programs().ranks}), {"RANKPOOL_THREADS=2"}), {"RANKPOOL_THREADS", "2", "expected one", "or several"});
 }
 
 // ---- nothing is wrong, but it takes long ----

@@ -18,7 +18,7 @@ void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
     if (bytes > 0 && to != from) std::memmove(to, from, bytes);
 }
 
-// A rank says how far it is in every so manieth epoch; two of these steps fit into the slots.
+// A rank says how far it is in one of so many epochs; two of these steps fit into the slots.
 constexpr std::uint64_t told_every = slots_per_rank / 2;
 
 std::size_t sum(comm::Sizes sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
@@ -289,7 +289,8 @@ void Collectives::take_block(const Contribution& from, std::uint64_t offset, std
 }
 
 // Root's side of take_block: its part of everybody's block; then everybody has theirs.
-void Collectives::give_blocks(const std::function<std::span<const std::byte>(int)>& block_of) {
+template <class BlockOf>
+void Collectives::give_blocks(const BlockOf& block_of) {
     if (form_ != Form::elsewhere) return leave();
     std::exception_ptr error;
     for_others([&](int rank) {
@@ -330,7 +331,8 @@ void Collectives::give_to_root(std::span<const std::byte> block, std::uint64_t o
     if (waited_for) await_left(root, epoch_);
 }
 
-void Collectives::take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of, bool both) {
+template <class PlaceOf>
+void Collectives::take_from_all(std::span<std::byte> receive, const PlaceOf& place_of, bool both) {
     if (both) contribute(receive);
     arrive();
     hear_all();
@@ -366,7 +368,7 @@ void Collectives::bcast(std::span<std::byte> bytes, int root) {
         contribute(bytes);
         arrive();
         send_to_all(bytes);
-        return give_blocks([&](int) { return bytes; });
+        return give_blocks([&](int) -> std::span<const std::byte> { return bytes; });
     }
     arrive();
     const Contribution from = read(root);
@@ -496,7 +498,7 @@ void Collectives::allreduce(std::span<const std::byte> send, std::span<std::byte
 }
 
 // Elements [begin, end) of everybody's rows, folded into `to`.
-std::span<const std::byte> Collectives::fold_slice(std::span<const std::byte> send, std::byte* to, std::size_t begin, std::size_t end, const comm::Fold& fold) {
+void Collectives::fold_slice(std::span<const std::byte> send, std::byte* to, std::size_t begin, std::size_t end, const comm::Fold& fold) {
     const std::size_t each = fold.element_size;
     const std::size_t tile = std::max<std::size_t>(1, limits::fold_tile / each);
     std::vector<Contribution> from;
@@ -523,7 +525,6 @@ std::span<const std::byte> Collectives::fold_slice(std::span<const std::byte> se
             }
         }
     }
-    return {to, (end - begin) * each};
 }
 
 // Each rank folds a slice of the elements and shows the result. `root`: any for everybody.
@@ -574,13 +575,13 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     const bool rows_elsewhere = form_ == Form::elsewhere;
     arrive();
     hear_all();
-    std::span<const std::byte> slice;
     std::exception_ptr error;
     try {
-        slice = fold_slice(send, to, first, last, fold);
+        fold_slice(send, to, first, last, fold);
     } catch (...) {
-        error = std::current_exception();  // the others are told by a slice of the wrong size
+        error = std::current_exception();
     }
+    const std::span<const std::byte> slice(to, error ? 0 : (last - first) * each);  // the others are told by the wrong size
     everybody_left_ = std::max(everybody_left_, epoch - 1);
     leave();
 
@@ -589,7 +590,10 @@ void Collectives::reduce_by_slices(std::span<const std::byte> send, std::span<st
     if (root != comm::any) {
         const bool both = by_other_side(count / ranks * each) > 0;  // by the smallest slice
         // Root shows where the others put theirs also when its own has failed: they wait for that.
-        own_ == root ? take_from_all(receive, place_of, both) : give_to_root(slice, slice_at(own_) * each, send.size(), root, both && !error);
+        if (own_ == root)
+            take_from_all(receive, place_of, both);
+        else
+            give_to_root(slice, slice_at(own_) * each, send.size(), root, both && !error);
         if (rows_elsewhere) await_all_left(epoch);
         if (error) std::rethrow_exception(error);
         return;

@@ -86,9 +86,11 @@ class Collectives {
     void take_blocks(std::span<const std::byte> send, const comm::Place& place);
     std::size_t by_other_side(std::size_t block) const;
     void take_block(const Contribution& from, std::uint64_t offset, std::span<std::byte> to);
-    void give_blocks(const std::function<std::span<const std::byte>(int)>& block_of);
+    template <class BlockOf>
+    void give_blocks(const BlockOf& block_of);
     void give_to_root(std::span<const std::byte> block, std::uint64_t offset, std::size_t all, int root, bool both);
-    void take_from_all(std::span<std::byte> receive, const std::function<std::span<std::byte>(int)>& place_of, bool both);
+    template <class PlaceOf>
+    void take_from_all(std::span<std::byte> receive, const PlaceOf& place_of, bool both);
     std::size_t part_of_root(std::size_t block) const;
     void await_left(std::span<const int> some, std::exception_ptr& error);
     void await_left(int rank, std::uint64_t epoch);
@@ -102,7 +104,7 @@ class Collectives {
 
     template <class Each>
     void for_others(Each&& each) const;
-    std::span<const std::byte> fold_slice(std::span<const std::byte> send, std::byte* to, std::size_t begin, std::size_t end, const comm::Fold& fold);
+    void fold_slice(std::span<const std::byte> send, std::byte* to, std::size_t begin, std::size_t end, const comm::Fold& fold);
     void fold_all(std::span<const std::byte> send, std::byte* to, const comm::Fold& fold);
     void reduce_by_slices(std::span<const std::byte> send, std::span<std::byte> receive, const comm::Fold& fold, int root);
     bool shows(std::size_t bytes) const { return bytes <= cell_bytes_ || single_copy_.value_or(false); }

@@ -150,11 +150,11 @@ JobMemory::Context JobMemory::create_area(int ranks) const {
                 }
                 place.offset.store(offset, std::memory_order_relaxed);
                 place.bytes.store(wanted, std::memory_order_release);
-            } else {
-                std::fill_n(mapping_->data() + place.offset.load(), CollectiveArea::control_bytes_for(ranks), std::byte{0});
             }
             const std::uint32_t generation = place.generation.fetch_add(1) + 1;
-            return generation << place_bits | (index + 1);
+            const Context context = generation << place_bits | (index + 1);
+            if (!fresh) std::fill_n(area(context, ranks), CollectiveArea::control_bytes_for(ranks), std::byte{0});
+            return context;
         }
     throw Error("a job can have " + std::to_string(area_places) + " communicators at once, besides the world; there are that many");
 }

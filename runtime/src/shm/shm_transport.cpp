@@ -164,7 +164,7 @@ std::shared_ptr<comm::Transport> ShmTransport::split(std::optional<int> color, i
     collectives_.allgather(std::as_bytes(std::span(&made, 1)), std::as_writable_bytes(std::span(all)));
     if (members.empty()) return nullptr;
     const Made& theirs = all[static_cast<std::size_t>(members.front())];
-    if (theirs.context == 0) throw Error(std::string("a communicator could not be made: ") + theirs.why);
+    if (theirs.context == 0) throw Error("a communicator could not be made: " + std::string(theirs.why, strnlen(theirs.why, sizeof theirs.why)));
     const int place = static_cast<int>(std::find(members.begin(), members.end(), own_) - members.begin());
     for (int& member : members) member = ranks_[static_cast<std::size_t>(member)];
     return std::shared_ptr<Transport>(new ShmTransport(endpoint_, theirs.context, std::move(members), place, collectives_.single_copy()));
