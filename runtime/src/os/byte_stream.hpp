@@ -31,6 +31,8 @@ class ByteWriter {
         bytes_.resize(end + bytes.size());
         if (!bytes.empty()) std::memcpy(bytes_.data() + end, bytes.data(), bytes.size());
     }
+    /// Zeros up to a multiple of `alignment`.
+    void pad(std::size_t alignment) { bytes_.resize((bytes_.size() + alignment - 1) / alignment * alignment); }
 
     std::vector<std::byte>& bytes() { return bytes_; }
 

@@ -25,16 +25,22 @@ wire::CodeReference get_reference(os::ByteReader& in) {
 
 Function Function::pack(const task::Descriptor& descriptor, std::span<const std::byte> function) {
     os::ByteWriter out;
+    // The function comes first, where what it shares with its items can be read in place.
+    out.put<std::uint64_t>(function.size());
+    out.pad(alignment);
+    out.put_bytes(function);
     put(out, wire::code_reference(&descriptor));
     const auto exceptions = wire::registered_exceptions();
     out.put(static_cast<std::uint32_t>(exceptions.size()));
     for (const wire::ExceptionDescriptor* exception : exceptions) put(out, wire::code_reference(exception));
-    out.put_block(function);
     return {std::move(out.bytes()), descriptor.item_size, descriptor.result_size};
 }
 
 OpenFunction::OpenFunction(std::span<const std::byte> packed) {
     os::ByteReader in(packed);
+    const auto bytes = in.get<std::uint64_t>();
+    (void)in.take(Function::alignment - sizeof bytes);
+    const auto function = in.take(bytes);
     const wire::CodeReference reference = get_reference(in);
     const auto* found = static_cast<const task::Descriptor*>(wire::resolve(reference, sizeof(task::Descriptor)));
     if (found->magic != task::Descriptor::expected_magic || found->size != sizeof(task::Descriptor))
@@ -46,7 +52,7 @@ OpenFunction::OpenFunction(std::span<const std::byte> packed) {
         wire::add_exception(
             static_cast<const wire::ExceptionDescriptor*>(wire::resolve(where, sizeof(wire::ExceptionDescriptor))));
     }
-    function_ = found->open(in.get_block());
+    function_ = found->open(function);
     descriptor_ = found;
 }
 
