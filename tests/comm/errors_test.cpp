@@ -89,4 +89,14 @@ TEST_F(Arguments, OnePerRankMeansJustThat) {
     expect_works(world());
 }
 
+TEST_F(Arguments, ATaskOfAPoolHasNoCommunicator) {
+    for (const rankpool::Backend backend : {rankpool::Backend::serial, rankpool::Backend::threads}) {
+        rankpool::Pool pool(rankpool::PoolOptions{.processes = 2, .backend = backend});
+        EXPECT_THROW(pool.map([](int) { return world().allreduce(1, std::plus<>{}); }, {1, 2}), std::logic_error);
+        EXPECT_THROW(pool.map([](int) { world().send(1, 0); }, {1}), std::logic_error);
+        EXPECT_THROW(pool.map([](int) { return world().iprobe().has_value(); }, {1}), std::logic_error);
+    }
+    expect_works(world());
+}
+
 }  // namespace

@@ -1,5 +1,6 @@
 // Messages from one rank to another: which one is received, in which order, and what is known of it.
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -396,6 +397,39 @@ TEST_F(Message, DoNotMeetCollectives) {
         EXPECT_EQ(world().recv<int>(any_source, any_tag), left() * 100 + round);
         sending.wait();
     }
+}
+
+// Deadlocked over MPI, which knew nothing of these receives.
+TEST_F(Message, AReceiveFromAnywhereTakesItsMessageWhileItsRankIsInACollective) {
+    if (ranks() < 2) GTEST_SKIP() << "needs two ranks";
+    using Large = std::array<int, 100'000>;  // more than an MPI sends before it is received
+    static Large value{};
+    value.fill(rank());
+    const int to = (rank() + 1) % ranks(), from = (rank() + ranks() - 1) % ranks();
+    auto each = [&](auto&& meet) {
+        auto request = world().irecv<Large>();
+        auto text = world().irecv<std::string>(any_source, 7);
+        world().send(value, to, 3);
+        world().send(std::string("text"), to, 7);
+        meet();
+        EXPECT_EQ(request.wait()[99'999], from);
+        EXPECT_EQ(text.wait(), "text");
+        world().barrier();
+    };
+    each([] { world().barrier(); });
+    each([] { world().allreduce(1, std::plus<>{}); });
+    each([] { world().allreduce(1, rankpool::native(std::plus<>{})); });
+    each([] { world().allgather(std::string("x")); });
+    each([] { world().alltoall(std::vector<int>(index_of(ranks()), 1)); });
+    each([] { (void)world().dup(); });
+}
+
+TEST_F(Message, RequestsOfNothing) {
+    rankpool::Request nothing;
+    EXPECT_TRUE(nothing.test());
+    nothing.wait();
+    rankpool::RecvRequest<int> none;
+    EXPECT_THROW(none.wait(), std::logic_error);
 }
 
 }  // namespace

@@ -77,17 +77,20 @@ class Communicator {
     /// Local.
     int size() const { return size_; }
 
+    /// What moves its bytes; for the library's own use.
+    const std::shared_ptr<comm::Transport>& transport() const { return transport_; }
+
     // ---- one to all, all to one, all to all ----
 
     /// Returns when every rank has called it. Collective. MPI_Barrier.
-    void barrier() {
+    void barrier() const {
         announce({"barrier"});
         transport_->barrier();
     }
 
     /// Root's value on every rank; the argument of the others does not count. Collective. MPI_Bcast.
     template <class T>
-    T bcast(T value, int root = 0) {
+    T bcast(T value, int root = 0) const {
         wire::require_transferable<T>();
         check_root(root);
         announce(about<T>("bcast", root));
@@ -109,7 +112,7 @@ class Communicator {
 
     /// Value r of root's on rank r. `one_per_rank` counts at root only, and has size() values there. Collective. MPI_Scatter.
     template <class T>
-    T scatter(const std::vector<T>& one_per_rank, int root = 0) {
+    T scatter(const std::vector<T>& one_per_rank, int root = 0) const {
         wire::require_transferable<T>();
         check_root(root);
         if (rank() == root) comm::check_count("scatter", one_per_rank.size(), ranks(), "one value for each rank");
@@ -132,7 +135,7 @@ class Communicator {
     /// Contiguous blocks of root's items in rank order, lengths differing by at most one; `items` count at root only.
     /// Collective. MPI_Scatterv.
     template <std::ranges::input_range Range>
-    std::vector<std::ranges::range_value_t<Range>> scatterv(Range&& items, int root = 0) {
+    std::vector<std::ranges::range_value_t<Range>> scatterv(Range&& items, int root = 0) const {
         using T = std::ranges::range_value_t<Range>;
         wire::require_transferable<T>();
         check_root(root);
@@ -160,7 +163,7 @@ class Communicator {
 
     /// The values of all ranks in rank order at root; empty elsewhere. Collective. MPI_Gather.
     template <class T>
-    std::vector<T> gather(const T& value, int root = 0) {
+    std::vector<T> gather(const T& value, int root = 0) const {
         check_root(root);
         announce(about<T>("gather", root));
         return gathered(value, rank() == root, [&](auto send, auto receive) { transport_->gather(send, receive, root); },
@@ -169,7 +172,7 @@ class Communicator {
 
     /// The values of all ranks in rank order, on every rank. Collective. MPI_Allgather.
     template <class T>
-    std::vector<T> allgather(const T& value) {
+    std::vector<T> allgather(const T& value) const {
         announce(about<T>("allgather"));
         return gathered(value, true, [&](auto send, auto receive) { transport_->allgather(send, receive); },
                         [&](auto send, const auto& place) { transport_->allgatherv(send, place, 1); });
@@ -178,7 +181,7 @@ class Communicator {
     /// The blocks of all ranks joined in rank order at root; empty elsewhere. Blocks may have any length. Collective.
     /// MPI_Gatherv.
     template <std::ranges::input_range Range>
-    std::vector<std::ranges::range_value_t<Range>> gatherv(Range&& block, int root = 0) {
+    std::vector<std::ranges::range_value_t<Range>> gatherv(Range&& block, int root = 0) const {
         check_root(root);
         announce(about<std::ranges::range_value_t<Range>>("gatherv", root));
         return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->gatherv(send, place, root, unit); });
@@ -186,14 +189,14 @@ class Communicator {
 
     /// The blocks of all ranks joined in rank order, on every rank. Collective. MPI_Allgatherv.
     template <std::ranges::input_range Range>
-    std::vector<std::ranges::range_value_t<Range>> allgatherv(Range&& block) {
+    std::vector<std::ranges::range_value_t<Range>> allgatherv(Range&& block) const {
         announce(about<std::ranges::range_value_t<Range>>("allgatherv"));
         return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->allgatherv(send, place, unit); });
     }
 
     /// Value r of this rank's goes to rank r; what came from rank r is value r of the result. Collective. MPI_Alltoall.
     template <class T>
-    std::vector<T> alltoall(const std::vector<T>& one_per_rank) {
+    std::vector<T> alltoall(const std::vector<T>& one_per_rank) const {
         wire::require_transferable<T>();
         comm::check_count("alltoall", one_per_rank.size(), ranks(), "one value for each rank");
         announce(about<T>("alltoall"));
@@ -215,7 +218,7 @@ class Communicator {
 
     /// The same with blocks of any length. Collective. MPI_Alltoallv.
     template <class T>
-    std::vector<std::vector<T>> alltoallv(const std::vector<std::vector<T>>& block_per_rank) {
+    std::vector<std::vector<T>> alltoallv(const std::vector<std::vector<T>>& block_per_rank) const {
         wire::require_transferable<T>();
         comm::check_count("alltoallv", block_per_rank.size(), ranks(), "one block for each rank");
         announce(about<T>("alltoallv"));
@@ -253,7 +256,7 @@ class Communicator {
     /// the range: then the result is a vector, empty off root, and all ranks give as many elements. native(op): MPI's own
     /// algorithm. Collective. MPI_Reduce.
     template <class X, class Op>
-    auto reduce(const X& x, Op op, int root = 0) {
+    auto reduce(const X& x, Op op, int root = 0) const {
         check_root(root);
         announce_reduction("reduce", x, op, root);
         if constexpr (comm::elementwise<X, Op>()) {
@@ -270,7 +273,7 @@ class Communicator {
 
     /// The same, with the result on every rank. Collective. MPI_Allreduce.
     template <class X, class Op>
-    auto allreduce(const X& x, Op op) {
+    auto allreduce(const X& x, Op op) const {
         announce_reduction("allreduce", x, op, -1);
         if constexpr (comm::elementwise<X, Op>()) {
             return combined_rows(x, op, true, [&](auto send, auto receive, const comm::Fold& fold) { transport_->allreduce(send, receive, fold); });
@@ -286,7 +289,7 @@ class Communicator {
 
     /// On rank r the values of ranks 0 to r combined. Ranges as in reduce. Collective. MPI_Scan.
     template <class X, class Op>
-    auto scan(const X& x, Op op) {
+    auto scan(const X& x, Op op) const {
         announce_reduction("scan", x, op, -1);
         if constexpr (comm::elementwise<X, Op>())
             return folded_rows(x, op, own() + 1);
@@ -296,7 +299,7 @@ class Communicator {
 
     /// On rank r the values of ranks 0 to r-1 combined; empty on rank 0. Collective. MPI_Exscan.
     template <class X, class Op>
-    auto exscan(const X& x, Op op) {
+    auto exscan(const X& x, Op op) const {
         announce_reduction("exscan", x, op, -1);
         if constexpr (comm::elementwise<X, Op>()) {
             auto rows = folded_rows(x, op, std::max<std::size_t>(own(), 1));
@@ -313,7 +316,7 @@ class Communicator {
 
     /// Sends a value to one rank; may wait until it is received. Tags go from 0 to largest_tag. Local. MPI_Send.
     template <class T>
-    void send(const T& value, int dest, int tag = 0) {
+    void send(const T& value, int dest, int tag = 0) const {
         check_destination("send", dest, tag);
         comm::Outgoing<T> outgoing(value);
         if constexpr (wire::is_bytes<T>)
@@ -325,7 +328,7 @@ class Communicator {
     /// The next message from `source` with `tag`, in the order sent; waits for it. `status` tells where it came from.
     /// Throws Error or SerializationError when it is no T. Local. MPI_Recv.
     template <class T>
-    T recv(int source = any_source, int tag = any_tag, Status* status = nullptr) {
+    T recv(int source = any_source, int tag = any_tag, Status* status = nullptr) const {
         wire::require_transferable<T>();
         check_source("recv", source, tag);
         Status known;
@@ -343,7 +346,7 @@ class Communicator {
 
     /// Sends to one rank and receives from another, without waiting for each other in a circle. Local. MPI_Sendrecv.
     template <class T>
-    T sendrecv(const T& value, int dest, int source, int tag = 0) {
+    T sendrecv(const T& value, int dest, int source, int tag = 0) const {
         check_source("sendrecv", source, tag);
         Request sending = isend(value, dest, tag);
         T received = recv<T>(source, tag);
@@ -353,26 +356,26 @@ class Communicator {
 
     /// Begins to send and returns at once. Local. MPI_Isend.
     template <class T>
-    [[nodiscard]] Request isend(const T& value, int dest, int tag = 0) {
+    [[nodiscard]] Request isend(const T& value, int dest, int tag = 0) const {
         check_destination("isend", dest, tag);
-        return Request(transport_->start_send(dest, tag, comm::Outgoing<T>(value).take(), wire::is_bytes<T>));
+        return Request(transport_->start_send(dest, tag, comm::Outgoing<T>(value).take()));
     }
 
     /// Begins to receive and returns at once. Local. MPI_Irecv.
     template <class T>
-    [[nodiscard]] RecvRequest<T> irecv(int source = any_source, int tag = any_tag) {
+    [[nodiscard]] RecvRequest<T> irecv(int source = any_source, int tag = any_tag) const {
         wire::require_transferable<T>();
         check_source("irecv", source, tag);
         return RecvRequest<T>(transport_->start_receive(source, tag, wire::is_bytes<T> ? std::optional(sizeof(T)) : std::nullopt));
     }
 
     /// Waits for a message that fits and tells of it; it stays where it is. Local. MPI_Probe.
-    Status probe(int source = any_source, int tag = any_tag) {
+    Status probe(int source = any_source, int tag = any_tag) const {
         check_source("probe", source, tag);
         return transport_->probe(source, tag);
     }
     /// The same without waiting. Local. MPI_Iprobe.
-    std::optional<Status> iprobe(int source = any_source, int tag = any_tag) {
+    std::optional<Status> iprobe(int source = any_source, int tag = any_tag) const {
         check_source("iprobe", source, tag);
         return transport_->try_probe(source, tag);
     }
@@ -383,13 +386,13 @@ class Communicator {
     /// anything. Results in the order of `items` at root, empty elsewhere. An item's exception is thrown at root, with
     /// its index and rank in remote_info: the one of the smallest index; no rank hangs. Collective.
     template <class F, std::ranges::input_range Range>
-    auto map(F&& function, Range&& items, int root = 0) {
+    auto map(F&& function, Range&& items, int root = 0) const {
         return mapped(function, items, root, [&](auto send, const auto& place) { transport_->gatherv(send, place, root, 1); });
     }
 
     /// The same with the results, or the error, on every rank. Collective.
     template <class F, std::ranges::input_range Range>
-    auto allmap(F&& function, Range&& items, int root = 0) {
+    auto allmap(F&& function, Range&& items, int root = 0) const {
         return mapped(function, items, root, [&](auto send, const auto& place) { transport_->allgatherv(send, place, 1); });
     }
 
@@ -397,18 +400,18 @@ class Communicator {
 
     /// A communicator of the ranks that gave the same `color`, ordered by `key` and then by rank. Without a colour: not a
     /// member, empty result. Collective. MPI_Comm_split.
-    std::optional<Communicator> split(std::optional<int> color, int key = 0) {
+    std::optional<Communicator> split(std::optional<int> color, int key = 0) const {
         announce({"split"});
         auto part = transport_->split(color, key);
         return part ? std::optional<Communicator>(std::in_place, std::move(part), checked_) : std::nullopt;
     }
     /// The ranks that share memory with this one. Collective. MPI_Comm_split_type.
-    Communicator node() {
+    Communicator node() const {
         announce({"node"});
         return Communicator(transport_->node(), checked_);
     }
     /// The same ranks, with messages and operations of their own. Collective. MPI_Comm_dup.
-    Communicator dup() {
+    Communicator dup() const {
         announce({"dup"});
         return Communicator(transport_->split(0, 0), checked_);
     }
@@ -418,14 +421,14 @@ class Communicator {
 
     /// Root's elements on every rank; all give as many. Collective. MPI_Bcast.
     template <comm::Span Buffer>
-    void bcast_into(Buffer&& buffer, int root = 0) {
+    void bcast_into(Buffer&& buffer, int root = 0) const {
         check_root(root);
         announce(about<std::ranges::range_value_t<Buffer>>("bcast_into", root, std::ranges::size(buffer)));
         transport_->bcast(comm::writable_bytes_of(buffer), root);
     }
     /// `send` counts at root: size() * receive.size() elements. Collective. MPI_Scatter.
     template <comm::Span Send, comm::Span Receive>
-    void scatter_into(const Send& send, Receive&& receive, int root = 0) {
+    void scatter_into(const Send& send, Receive&& receive, int root = 0) const {
         static_assert(comm::same_elements<Send, Receive>);
         check_root(root);
         if (rank() == root) comm::check_count("scatter_into: send", std::ranges::size(send), ranks() * std::ranges::size(receive), "size() times those received");
@@ -435,7 +438,7 @@ class Communicator {
     }
     /// `receive` counts at root: size() * send.size() elements. Collective. MPI_Gather.
     template <comm::Span Send, comm::Span Receive>
-    void gather_into(const Send& send, Receive&& receive, int root = 0) {
+    void gather_into(const Send& send, Receive&& receive, int root = 0) const {
         static_assert(comm::same_elements<Send, Receive>);
         check_root(root);
         if (rank() == root) comm::check_count("gather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
@@ -445,7 +448,7 @@ class Communicator {
     }
     /// `receive` has size() * send.size() elements. Collective. MPI_Allgather.
     template <comm::Span Send, comm::Span Receive>
-    void allgather_into(const Send& send, Receive&& receive) {
+    void allgather_into(const Send& send, Receive&& receive) const {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("allgather_into: receive", std::ranges::size(receive), ranks() * std::ranges::size(send), "size() times those sent");
         comm::check_apart(comm::bytes_of(send), comm::bytes_of(receive));
@@ -454,7 +457,7 @@ class Communicator {
     }
     /// `send` and `receive` have as many elements, a multiple of size(). Collective. MPI_Alltoall.
     template <comm::Span Send, comm::Span Receive>
-    void alltoall_into(const Send& send, Receive&& receive) {
+    void alltoall_into(const Send& send, Receive&& receive) const {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("alltoall_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
         comm::check_count("alltoall_into: send", std::ranges::size(send), std::ranges::size(send) / ranks() * ranks(), "a multiple of size()");
@@ -465,7 +468,7 @@ class Communicator {
     /// Element by element; `receive` counts at root and has as many elements as `send`, or is the same range. Collective.
     /// MPI_Reduce.
     template <comm::Span Send, comm::Span Receive, class Op>
-    void reduce_into(const Send& send, Receive&& receive, Op op, int root = 0) {
+    void reduce_into(const Send& send, Receive&& receive, Op op, int root = 0) const {
         static_assert(comm::same_elements<Send, Receive>);
         check_root(root);
         if (rank() == root) comm::check_count("reduce_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
@@ -474,7 +477,7 @@ class Communicator {
     }
     /// The same with the result on every rank. Collective. MPI_Allreduce.
     template <comm::Span Send, comm::Span Receive, class Op>
-    void allreduce_into(const Send& send, Receive&& receive, Op op) {
+    void allreduce_into(const Send& send, Receive&& receive, Op op) const {
         static_assert(comm::same_elements<Send, Receive>);
         comm::check_count("allreduce_into: receive", std::ranges::size(receive), std::ranges::size(send), "as many as are sent");
         announce(about<std::ranges::range_value_t<Send>>("allreduce_into", op, -1, std::ranges::size(send)));
@@ -482,7 +485,7 @@ class Communicator {
     }
 
     /// Ends all ranks of the job, now, with this exit code. Local. MPI_Abort.
-    [[noreturn]] void abort(int exit_code) {
+    [[noreturn]] void abort(int exit_code) const {
         transport_->abort(exit_code);
         std::abort();  // never comes here; not all compilers see that
     }
@@ -502,7 +505,8 @@ class Communicator {
     template <class X>
     using ValueOf = std::remove_cvref_t<decltype(plain(std::declval<const X&>()))>;
 
-    void announce(const comm::Announcement& what) {
+    void announce(const comm::Announcement& what) const {
+        if (comm::in_task) comm::refuse_in_task(what.operation);
         if (checked_) comm::agree(*transport_, what);
     }
     template <class T>
@@ -515,7 +519,7 @@ class Communicator {
     }
 
     template <class X, class Op>
-    void announce_reduction(const char* operation, const X& x, const Op& op, int root) {
+    void announce_reduction(const char* operation, const X& x, const Op& op, int root) const {
         if constexpr (comm::elementwise<X, Op>())
             announce(about<std::ranges::range_value_t<X>>(operation, op, root, std::ranges::size(x)));
         else
@@ -526,17 +530,19 @@ class Communicator {
         if (root < 0 || root >= size_) comm::refuse_root(root, size_);
     }
     void check_destination(const char* what, int dest, int tag) const {
+        if (comm::in_task) comm::refuse_in_task(what);
         if (dest < 0 || dest >= size_) comm::refuse_peer(what, dest, size_, false);
         if (tag < 0 || tag > largest_tag) comm::refuse_tag(tag, false);
     }
     void check_source(const char* what, int source, int tag) const {
+        if (comm::in_task) comm::refuse_in_task(what);
         if ((source < 0 || source >= size_) && source != any_source) comm::refuse_peer(what, source, size_, true);
         if ((tag < 0 || tag > largest_tag) && tag != any_tag) comm::refuse_tag(tag, true);
     }
 
     // gather and allgather: `of_one_size` or `of_any_size` do the work; `receives`: whether they do so here.
     template <class T, class OfOneSize, class OfAnySize>
-    std::vector<T> gathered(const T& value, bool receives, OfOneSize&& of_one_size, OfAnySize&& of_any_size) {
+    std::vector<T> gathered(const T& value, bool receives, OfOneSize&& of_one_size, OfAnySize&& of_any_size) const {
         const comm::Outgoing<T> outgoing(value);
         if constexpr (wire::is_bytes<T>) {
             comm::Landing<T> landing;
@@ -552,7 +558,7 @@ class Communicator {
     }
 
     template <class Range, class Gather>
-    auto joined(Range& block, Gather&& gather_blocks) {
+    auto joined(Range& block, Gather&& gather_blocks) const {
         using T = std::ranges::range_value_t<Range>;
         wire::require_transferable<T>();
         const comm::Rows<T> rows(block);
@@ -571,14 +577,14 @@ class Communicator {
     }
 
     template <class T, class Op, class Reduce>
-    T combined(const T& value, Op& op, Reduce&& reduce_rows, bool receives) {
+    T combined(const T& value, Op& op, Reduce&& reduce_rows, bool receives) const {
         comm::ByteArray<T> bytes;
         reduce_rows(comm::Outgoing<T>(value).bytes(), std::span<std::byte>(bytes), comm::fold_of<T>(op));
         return receives ? comm::from_bytes<T>(bytes) : value;
     }
 
     template <class Range, class Op, class Reduce>
-    auto combined_rows(const Range& range, Op& op, bool receives, Reduce&& reduce_rows) {
+    auto combined_rows(const Range& range, Op& op, bool receives, Reduce&& reduce_rows) const {
         using T = std::ranges::range_value_t<Range>;
         if constexpr (wire::is_bytes<T>) {
             comm::Landing<T> landing;
@@ -602,7 +608,7 @@ class Communicator {
 
     /// The rows of the first `count` ranks, element by element from the left.
     template <class Range, class Op>
-    auto folded_rows(const Range& range, Op& op, std::size_t count) {
+    auto folded_rows(const Range& range, Op& op, std::size_t count) const {
         using T = std::ranges::range_value_t<Range>;
         const std::size_t length = std::ranges::size(range);
         for (const std::size_t other : allgather(length))
@@ -616,7 +622,7 @@ class Communicator {
     }
 
     template <class F, class Range, class Gather>
-    auto mapped(F& function, Range& items, int root, Gather&& gather_answers) {
+    auto mapped(F& function, Range& items, int root, Gather&& gather_answers) const {
         using T = std::ranges::range_value_t<Range>;
         using Returned = std::invoke_result_t<F&, T>;
         static_assert(!std::is_void_v<Returned>, "rankpool: the function of Communicator::map must return a value");

@@ -12,6 +12,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Messages of this size an MPI takes over at once, whether or not somebody receives them.
+constexpr std::size_t small_bytes = 2048;
+
 int mpi_source(int source) { return source == comm::any ? MPI_ANY_SOURCE : source; }
 int mpi_tag(int tag) { return tag == comm::any ? MPI_ANY_TAG : tag; }
 
@@ -37,10 +40,10 @@ void Channel::close() {
     int finalized = 0;
     if (communicator_ == MPI_COMM_NULL || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
     // To wait for sends that have not left could be for ever: their bytes stay until the process ends.
-    static auto* left_behind = new std::list<std::shared_ptr<Pending>>;
+    static auto* left_behind = new std::list<Sent>;
     static std::mutex left_behind_mutex;
     std::lock_guard lock(left_behind_mutex);
-    left_behind->splice(left_behind->end(), abandoned_);
+    left_behind->splice(left_behind->end(), leaving_);
     MPI_Comm_free(&communicator_);
     if (control_ != MPI_COMM_NULL) MPI_Comm_free(&control_);
 }
@@ -54,25 +57,24 @@ void Channel::send(int destination, int tag, std::span<const std::byte> bytes) {
         mailbox_.deliver(std::move(own));
         return;
     }
-    const Extent extent(bytes.size());
-    if (!mailbox_.has_receives()) {
-        check(MPI_Send(bytes.data(), extent.count, extent.type, destination, tag, communicator_), "MPI_Send");
-        return;
+    if (bytes.size() <= small_bytes) {
+        const Extent extent(bytes.size());
+        return check(MPI_Send(bytes.data(), extent.count, extent.type, destination, tag, communicator_), "MPI_Send");
     }
-    Pending pending;
-    check(MPI_Isend(bytes.data(), extent.count, extent.type, destination, tag, communicator_, &pending.request), "MPI_Isend");
-    wait(pending);
+    wire::Buffer own;
+    own.append(bytes.data(), bytes.size());
+    send_buffer(destination, tag, std::move(own));
 }
 
 void Channel::send_buffer(int destination, int tag, wire::Buffer bytes) {
     constexpr std::size_t most_bytes = std::size_t{256} << 20;  // that are on their way
-    abandon(start_send(destination, tag, std::move(bytes), false));
-    while (abandoned_bytes_ > most_bytes) {
+    start_send(destination, tag, std::move(bytes));
+    while (leaving_bytes_ > most_bytes) {
         if (!mailbox_.has_receives())
-            check(MPI_Wait(&abandoned_.front()->request, MPI_STATUS_IGNORE), "MPI_Wait");
+            check(MPI_Wait(&leaving_.front().request, MPI_STATUS_IGNORE), "MPI_Wait");
         else
             take_in();
-        drop_finished();
+        drop_sent();
     }
 }
 
@@ -88,48 +90,21 @@ void Channel::post(int destination, int tag, std::span<const std::byte> bytes) {
     }
 }
 
-std::shared_ptr<Channel::Pending> Channel::start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known) {
-    drop_finished();
-    auto pending = std::make_shared<Pending>();
-    pending->buffered = !size_is_known;
-    pending->bytes = std::move(bytes);
-    if (destination == rank_) {
-        send(destination, tag, pending->bytes);
-        return pending;
-    }
-    const Extent extent(pending->bytes.size());
-    check(MPI_Isend(pending->bytes.data(), extent.count, extent.type, destination, tag, communicator_, &pending->request), "MPI_Isend");
-    return pending;
+void Channel::start_send(int destination, int tag, wire::Buffer bytes) {
+    drop_sent();
+    if (destination == rank_) return send(destination, tag, bytes);
+    const std::size_t size = bytes.size();
+    leaving_.push_back({MPI_REQUEST_NULL, std::move(bytes)});
+    const Extent extent(size);
+    check(MPI_Isend(leaving_.back().bytes.data(), extent.count, extent.type, destination, tag, communicator_, &leaving_.back().request), "MPI_Isend");
+    leaving_bytes_ += size;
 }
 
-bool Channel::test(Pending& pending) {
-    if (pending.buffered) return true;
-    int done = 0;
-    check(MPI_Test(&pending.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done == 0 && mailbox_.has_receives()) take_in();
-    return done != 0;
-}
-
-void Channel::wait(Pending& pending) {
-    if (pending.buffered) return;
-    if (!mailbox_.has_receives())
-        check(MPI_Wait(&pending.request, MPI_STATUS_IGNORE), "MPI_Wait");
-    else
-        poll([&] { return test(pending); });
-}
-
-void Channel::abandon(std::shared_ptr<Pending> pending) {
-    if (pending->request == MPI_REQUEST_NULL) return;
-    abandoned_bytes_ += pending->bytes.size();
-    abandoned_.push_back(std::move(pending));
-}
-
-// Of the sends that nobody waits for.
-void Channel::drop_finished() {
-    std::erase_if(abandoned_, [&](const auto& pending) {
+void Channel::drop_sent() {
+    std::erase_if(leaving_, [&](Sent& sent) {
         int done = 0;
-        check(MPI_Test(&pending->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-        if (done != 0) abandoned_bytes_ -= pending->bytes.size();
+        check(MPI_Test(&sent.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        if (done != 0) leaving_bytes_ -= sent.bytes.size();
         return done != 0;
     });
 }
@@ -306,9 +281,9 @@ void Channel::finish() {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Ialltoall(sent_.data(), 1, MPI_UNSIGNED_LONG_LONG, expected.data(), 1, MPI_UNSIGNED_LONG_LONG, control_, &request),
           "MPI_Ialltoall");
-    for (int told = 0; told == 0 || received_ != expected || !abandoned_.empty();) {
+    for (int told = 0; told == 0 || received_ != expected || !leaving_.empty();) {
         if (!take_in()) std::this_thread::sleep_for(20us);
-        drop_finished();
+        drop_sent();
         if (told == 0) check(MPI_Test(&request, &told, MPI_STATUS_IGNORE), "MPI_Test");
     }
     // The others' messages that the program did not receive, until nobody has any under way.

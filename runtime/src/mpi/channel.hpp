@@ -3,8 +3,9 @@
 // A receive that knows its size is one MPI_Recv or MPI_Irecv, unless one that was begun before and does not know its size
 // could take the same message. Those wait here: messages are taken in as they arrive (a matched probe, then the receive) and
 // given to them in their order; what nobody asked for stays here. MPI knows nothing of them, so it would not move their
-// messages while this rank waits elsewhere: messages of unknown size are sent from buffers of our own and nobody waits for
-// them (their Request is complete at once), and who waits for another message takes in meanwhile.
+// messages while this rank waits elsewhere, in a collective perhaps. So nobody waits until a message is received: it is sent
+// from a buffer of our own, unless it is so small that MPI does that itself, and its Request is complete at once; and who
+// waits for another message takes in meanwhile.
 //
 // Waiting in a pool's service sleeps the longer the longer nothing comes, because the MPIs themselves only know how to spin.
 #pragma once
@@ -37,21 +38,17 @@ class Channel {
     struct Posted : comm::Posted {
         MPI_Request request = MPI_REQUEST_NULL;  // of MPI's own receive, where it is one
     };
-    struct Pending {
+    struct Sent {
         MPI_Request request = MPI_REQUEST_NULL;
         wire::Buffer bytes;
-        bool buffered = false;  // complete in the sender's eyes: its receiver may be waiting for something else
     };
 
     void send(int destination, int tag, std::span<const std::byte> bytes);
     void post(int destination, int tag, std::span<const std::byte> bytes);
-    std::shared_ptr<Pending> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known);
+    /// Returns at once; the bytes are kept until they have left.
+    void start_send(int destination, int tag, wire::Buffer bytes);
+    /// The same, but waits while there is very much under way.
     void send_buffer(int destination, int tag, wire::Buffer bytes);
-    bool test(Pending& pending);
-    void wait(Pending& pending);
-    /// Nobody waits for it any more: its bytes are kept until it has left.
-    void abandon(std::shared_ptr<Pending> pending);
-
     std::optional<comm::Message> try_receive(int source, int tag);
     comm::Message receive(int source, int tag);
     Status receive_into(int source, int tag, std::span<std::byte> to);
@@ -65,14 +62,14 @@ class Channel {
     void wait_for_message(std::chrono::nanoseconds limit);
     void wake();
 
-    /// Collective. Takes in what was post()ed and not received; what was abandoned has left.
+    /// Collective. Takes in what was post()ed and not received; all that was sent has left.
     void finish();
     /// Before MPI ends: the communicators are freed.
     void close();
 
   private:
     bool take_in();
-    void drop_finished();
+    void drop_sent();
     void complete(Posted& posted, const MPI_Status& status);
     void take(MPI_Message handle, const MPI_Status& status, comm::Message& message);
     void check_somebody_sends(int source) const;
@@ -82,8 +79,8 @@ class Channel {
     MPI_Comm communicator_, control_;
     int rank_ = 0, size_ = 1;
     comm::Mailbox mailbox_;
-    std::list<std::shared_ptr<Pending>> abandoned_;
-    std::size_t abandoned_bytes_ = 0;
+    std::list<Sent> leaving_;
+    std::size_t leaving_bytes_ = 0;
     std::vector<unsigned long long> sent_, received_;  // posts, by rank
     std::mutex mutex_;
     std::condition_variable woken_;

@@ -26,20 +26,6 @@ constexpr std::size_t fold_whole = std::size_t{64} << 10;
 
 std::size_t sum(Sizes sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
 
-class Send final : public comm::Operation {
-  public:
-    Send(std::shared_ptr<Channel> channel, std::shared_ptr<Channel::Pending> pending) : channel_(std::move(channel)), pending_(std::move(pending)) {}
-    ~Send() override { channel_->abandon(std::move(pending_)); }
-    Send(const Send&) = delete;
-    Send& operator=(const Send&) = delete;
-    bool test() override { return channel_->test(*pending_); }
-    void wait() override { channel_->wait(*pending_); }
-
-  private:
-    std::shared_ptr<Channel> channel_;
-    std::shared_ptr<Channel::Pending> pending_;
-};
-
 class Receive final : public comm::Operation {
   public:
     Receive(std::shared_ptr<Channel> channel, int source, int tag, std::optional<std::size_t> bytes)
@@ -66,6 +52,12 @@ class MpiTransport final : public comm::Transport {
   public:
     explicit MpiTransport(MPI_Comm communicator, MPI_Comm control = MPI_COMM_NULL)
         : channel_(std::make_shared<Channel>(communicator, control)), communicator_(communicator) {}
+    ~MpiTransport() override {
+        int finalized = 0;
+        if (bulk_ != MPI_COMM_NULL && MPI_Finalized(&finalized) == MPI_SUCCESS && finalized == 0) MPI_Comm_free(&bulk_);
+    }
+    MpiTransport(const MpiTransport&) = delete;
+    MpiTransport& operator=(const MpiTransport&) = delete;
 
     int rank() const override { return channel_->rank(); }
     int size() const override { return channel_->size(); }
@@ -77,6 +69,11 @@ class MpiTransport final : public comm::Transport {
             check(MPI_Comm_free(&node), "MPI_Comm_free");
         }
         return local_size_;
+    }
+    bool several_threads() const override {
+        int provided = MPI_THREAD_SINGLE;
+        check(MPI_Query_thread(&provided), "MPI_Query_thread");
+        return provided == MPI_THREAD_MULTIPLE;
     }
 
     // ---- messages ----
@@ -90,8 +87,9 @@ class MpiTransport final : public comm::Transport {
         if (status.bytes != to.size()) wrong_size(status.source, status.tag, status.bytes, to.size());
         return status;
     }
-    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known) override {
-        return std::make_unique<Send>(channel_, channel_->start_send(destination, tag, std::move(bytes), size_is_known));
+    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes) override {
+        channel_->start_send(destination, tag, std::move(bytes));
+        return nullptr;
     }
     std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override {
         return std::make_unique<Receive>(channel_, source, tag, bytes);
@@ -268,14 +266,20 @@ class MpiTransport final : public comm::Transport {
         std::vector<int> counts, places;
     };
 
+    // Collective. For messages of our own that the program's receives must not take.
+    MPI_Comm bulk() {
+        if (bulk_ == MPI_COMM_NULL) check(MPI_Comm_dup(comm(), &bulk_), "MPI_Comm_dup");
+        return bulk_;
+    }
+
     // Blocks that are too large, all together, for MPI's counts.
     class Messages {
       public:
-        explicit Messages(MpiTransport& transport) : transport_(transport) {}
+        explicit Messages(MpiTransport& transport) : communicator_(transport.bulk()) {}
         void send(int to, const std::byte* bytes, std::size_t size) {
             const Extent extent(size);
             requests_.emplace_back();
-            check(MPI_Isend(bytes, extent.count, extent.type, to, comm::tag_bulk, transport_.comm(), &requests_.back()), "MPI_Isend");
+            check(MPI_Isend(bytes, extent.count, extent.type, to, comm::tag_bulk, communicator_, &requests_.back()), "MPI_Isend");
         }
         void send_all(const std::byte* bytes, Sizes sizes) {
             for (std::size_t to = 0; to < sizes.size(); bytes += sizes[to++]) send(static_cast<int>(to), bytes, sizes[to]);
@@ -283,7 +287,7 @@ class MpiTransport final : public comm::Transport {
         void receive(int from, std::byte* bytes, std::size_t size) {
             const Extent extent(size);
             requests_.emplace_back();
-            check(MPI_Irecv(bytes, extent.count, extent.type, from, comm::tag_bulk, transport_.comm(), &requests_.back()), "MPI_Irecv");
+            check(MPI_Irecv(bytes, extent.count, extent.type, from, comm::tag_bulk, communicator_, &requests_.back()), "MPI_Irecv");
         }
         void receive_all(std::byte* bytes, Sizes sizes) {
             for (std::size_t from = 0; from < sizes.size(); bytes += sizes[from++]) receive(static_cast<int>(from), bytes, sizes[from]);
@@ -291,7 +295,7 @@ class MpiTransport final : public comm::Transport {
         void wait() { check(MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE), "MPI_Waitall"); }
 
       private:
-        MpiTransport& transport_;
+        MPI_Comm communicator_;
         std::vector<MPI_Request> requests_;
     };
 
@@ -357,6 +361,15 @@ class MpiTransport final : public comm::Transport {
         return sizes;
     }
 
+    // Collective. Nobody waits for the slice of a rank whose operation threw.
+    void agree_that_none_failed(const std::exception_ptr& error) {
+        const int own = error ? rank() : size();
+        int first = size();
+        check(MPI_Allreduce(&own, &first, 1, MPI_INT, MPI_MIN, comm()), "MPI_Allreduce");
+        if (error) std::rethrow_exception(error);
+        if (first < size()) throw Error("a reduction has no result: its operation threw on rank " + std::to_string(first));
+    }
+
     // This rank's slice of the result.
     std::vector<std::byte> fold_slice(std::span<const std::byte> send, const Fold& fold) {
         const auto ranks = static_cast<std::size_t>(size());
@@ -367,12 +380,19 @@ class MpiTransport final : public comm::Transport {
         // All ranks decide alike: by the size of a row and the number of ranks.
         const bool by_messages = (send.size() + ranks * fold.element_size) / fold.element_size > INT_MAX;
         alltoall_known(send.data(), sizes, rows.data(), arriving, by_messages, fold.element_size);
-        fold_rows(rows, slice, fold);
+        std::exception_ptr error;
+        try {
+            fold_rows(rows, slice, fold);
+        } catch (...) {
+            error = std::current_exception();
+        }
+        if (fold.may_throw) agree_that_none_failed(error);
         return slice;
     }
 
     std::shared_ptr<Channel> channel_;
     MPI_Comm communicator_;  // the channel's
+    MPI_Comm bulk_ = MPI_COMM_NULL;
     mutable int local_size_ = 0;
 };
 
@@ -398,6 +418,8 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
 }
 
 comm::Transport* adopt(const void* communicator) {
+    if (*static_cast<const MPI_Comm*>(communicator) == MPI_COMM_NULL)
+        throw std::invalid_argument("rankpool::mpi::communicator: MPI_COMM_NULL; is this rank a member of that communicator?");
     MPI_Comm own = MPI_COMM_NULL;
     check(MPI_Comm_dup(*static_cast<const MPI_Comm*>(communicator), &own), "MPI_Comm_dup");
     return new MpiTransport(own);

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <rankpool/comm/blocks.hpp>
+
 namespace rankpool::pool {
 
 namespace {
@@ -14,8 +16,12 @@ WorkerContext& worker_context() {
     return of_this_thread != nullptr ? *of_this_thread : of_process;
 }
 
-ThreadContext::ThreadContext(WorkerContext& context) : outer_(std::exchange(of_this_thread, &context)) {}
-ThreadContext::~ThreadContext() { of_this_thread = outer_; }
+ThreadContext::ThreadContext(WorkerContext& context)
+    : outer_(std::exchange(of_this_thread, &context)), outer_in_task_(std::exchange(comm::in_task, true)) {}
+ThreadContext::~ThreadContext() {
+    of_this_thread = outer_;
+    comm::in_task = outer_in_task_;
+}
 
 }  // namespace rankpool::pool
 

@@ -28,6 +28,7 @@ class ThreadContext {
 
   private:
     WorkerContext* outer_;
+    bool outer_in_task_;
 };
 
 }  // namespace rankpool::pool

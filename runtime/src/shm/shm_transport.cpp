@@ -117,7 +117,7 @@ std::optional<comm::Message> ShmTransport::try_receive(int source, int tag) {
 
 comm::Message ShmTransport::receive(int source, int tag) { return translated(endpoint_->receive(context_, world_rank(source), tag, ranks_)); }
 
-std::unique_ptr<comm::Operation> ShmTransport::start_send(int destination, int tag, wire::Buffer bytes, bool) {
+std::unique_ptr<comm::Operation> ShmTransport::start_send(int destination, int tag, wire::Buffer bytes) {
     return std::make_unique<Send>(endpoint_, endpoint_->start_send(context_, world_rank(destination), tag, std::move(bytes)));
 }
 

@@ -20,7 +20,7 @@ class ShmTransport final : public comm::Transport {
     void send(int destination, int tag, std::span<const std::byte> bytes) override;
     std::optional<comm::Message> try_receive(int source, int tag) override;
     comm::Message receive(int source, int tag) override;
-    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known = true) override;
+    std::unique_ptr<comm::Operation> start_send(int destination, int tag, wire::Buffer bytes) override;
     std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override;
     std::optional<Status> try_probe(int source, int tag) override;
     Status probe(int source, int tag) override;

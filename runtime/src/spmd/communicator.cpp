@@ -13,6 +13,13 @@ void refuse_root(int root, int size) {
     throw std::invalid_argument("root = " + std::to_string(root) + " is no rank of this communicator: it has the ranks 0 to " + std::to_string(size - 1));
 }
 
+thread_local constinit bool in_task = false;
+
+void refuse_in_task(const char* what) {
+    throw std::logic_error(std::string(what) + ": a communicator was used inside a pool's task, which may run anywhere and any number at a time; "
+                           "return the data as the task's result and let main communicate");
+}
+
 void refuse_peer(const char* what, int rank, int size, bool wildcard) {
     throw std::invalid_argument(std::string(what) + ": " + (wildcard ? "source" : "dest") + " = " + std::to_string(rank) +
                                 " is no rank of this communicator: it has the ranks 0 to " + std::to_string(size - 1) + (wildcard ? ", and any_source" : ""));

@@ -209,6 +209,10 @@ void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
 // ---- checks of arguments: std::invalid_argument, before anything is sent ----
 
 [[noreturn]] void refuse_root(int root, int size);
+/// Throws std::logic_error: the ranks' conversation is none of a task's business, on whichever thread it runs.
+[[noreturn]] void refuse_in_task(const char* what);
+/// Set while this thread runs a task of a pool.
+extern thread_local constinit bool in_task;
 [[noreturn]] void refuse_peer(const char* what, int rank, int size, bool wildcard);
 [[noreturn]] void refuse_tag(int tag, bool wildcard);
 [[noreturn]] void refuse_count(const char* what, std::size_t given, std::size_t expected, const char* of);

@@ -137,6 +137,7 @@ Fold fold_of(Op& op) {
     fold.op = &callable(op);
     fold.native = is_native<std::remove_const_t<Op>> ? native_kind<std::remove_const_t<Callable>, T>() : Fold::Native::no;
     fold.element = element_kind<T>();
+    fold.may_throw = !std::is_nothrow_invocable_v<Callable&, const T&, const T&>;
     return fold;
 }
 

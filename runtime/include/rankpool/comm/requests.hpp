@@ -14,6 +14,8 @@ namespace rankpool {
 /// the message arrives.
 class Request {
   public:
+    /// Of nothing: it is complete.
+    Request() = default;
     explicit Request(std::unique_ptr<comm::Operation> operation) : operation_(std::move(operation)) {}
 
     /// Returns when the message has left. Local. A second time: at once.
@@ -36,19 +38,23 @@ class Request {
 template <class T>
 class RecvRequest {
   public:
+    /// Of nothing: wait() throws std::logic_error.
+    RecvRequest() = default;
     explicit RecvRequest(std::unique_ptr<comm::Operation> operation) : operation_(std::move(operation)) {}
 
     /// The value, once: std::logic_error after that. Local. Throws what comes of a message that is no T, and Error when the
     /// sender is gone.
     T wait() {
         check();
-        operation_->wait();
+        settle([&] { operation_->wait(); });
         return take();
     }
     /// The value if it has arrived. Local.
     std::optional<T> test() {
         check();
-        if (!operation_->test()) return std::nullopt;
+        bool arrived = false;
+        settle([&] { arrived = operation_->test(); });
+        if (!arrived) return std::nullopt;
         return std::optional<T>(take());
     }
     /// Of the message whose value was returned.
@@ -56,7 +62,17 @@ class RecvRequest {
 
   private:
     void check() const {
-        if (!operation_) throw std::logic_error("RecvRequest: its value was taken already");
+        if (!operation_) throw std::logic_error("RecvRequest: there is nothing to wait for: its value was taken already, or it failed, or it was never begun");
+    }
+    // What failed once is over: to wait for it again could be for ever.
+    template <class Step>
+    void settle(Step&& step) {
+        try {
+            step();
+        } catch (...) {
+            operation_.reset();
+            throw;
+        }
     }
     T take() {
         const comm::Message message = operation_->take();

@@ -66,6 +66,7 @@ struct Fold {
     const void* op = nullptr;
     Native native = Native::no;  // the transport may use an algorithm, and an order, of its own
     Element element = Element::bytes;
+    bool may_throw = true;
     const char* name = "";
 
     void operator()(std::byte* left, const std::byte* right, std::size_t count) const { apply(op, left, right, count); }
@@ -79,6 +80,9 @@ class Transport {
     virtual int size() const = 0;
     /// Ranks of the job that share this one's machine.
     virtual int local_size() const = 0;
+
+    /// Whether another thread may use a communicator of its own at the same time.
+    virtual bool several_threads() const { return true; }
 
     // ---- messages ----
 
@@ -99,8 +103,8 @@ class Transport {
         if (!to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, to.size()};
     }
-    /// `size_is_known`: to the receiver.
-    virtual std::unique_ptr<Operation> start_send(int destination, int tag, wire::Buffer bytes, bool size_is_known = true) = 0;
+    /// Null where it is complete at once.
+    virtual std::unique_ptr<Operation> start_send(int destination, int tag, wire::Buffer bytes) = 0;
     /// `bytes`: the size of the message, where it is known.
     virtual std::unique_ptr<Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) = 0;
     virtual std::optional<Status> try_probe(int source, int tag) = 0;
