@@ -1,5 +1,5 @@
 # Pools in every launch, programs without run(), plugins, examples.
-add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp)
+add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp)
 target_include_directories(pool_tests PRIVATE .)
 target_link_libraries(pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
 target_precompile_headers(pool_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
@@ -69,7 +69,7 @@ endif()
 
 # ---- communicators: one binary, every launcher, every number of ranks ----
 add_executable(comm_tests comm/main.cpp comm/blocks_test.cpp comm/collectives_test.cpp comm/errors_test.cpp comm/groups_test.cpp comm/into_test.cpp
-  comm/large_test.cpp comm/map_test.cpp comm/messages_test.cpp comm/reduce_test.cpp)
+  comm/large_test.cpp comm/map_test.cpp comm/messages_test.cpp comm/pool_test.cpp comm/reduce_test.cpp)
 target_include_directories(comm_tests PRIVATE .)
 target_link_libraries(comm_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
 target_precompile_headers(comm_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <list> <string> <vector>)

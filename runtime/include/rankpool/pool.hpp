@@ -37,6 +37,8 @@
 
 namespace rankpool {
 
+class Communicator;
+
 /// Choices for a pool. Negative numbers, and what a backend cannot honour (task_timeout and max_tasks_per_child on threads
 /// or serial): std::invalid_argument from the constructor.
 struct PoolOptions {
@@ -59,6 +61,10 @@ class Pool {
     /// Starts `processes` workers (0: see PoolOptions). Throws std::invalid_argument, LaunchError, BrokenProcessPool.
     explicit Pool(int processes = 0) : Pool(PoolOptions{.processes = processes}) {}
     explicit Pool(PoolOptions options);
+    /// Inside of spmd(): a pool over the communicator's ranks. rank 0 gets it; the others run its workers, in this
+    /// constructor, until it is closed (or terminated, or destroyed) and its work is done; what they get takes no work.
+    /// Collective, with options that are right on every rank; those of rank 0 count. mpi4py's MPICommExecutor.
+    explicit Pool(Communicator& communicator, PoolOptions options = {});
     /// terminate(), as Python's with-block.
     ~Pool();
     Pool(const Pool&) = delete;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <rankpool/async_result.hpp>
+#include <rankpool/bind_shared.hpp>
 #include <rankpool/communicator.hpp>
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
@@ -20,6 +21,7 @@
 #include <rankpool/remote.hpp>
 #include <rankpool/result_range.hpp>
 #include <rankpool/run.hpp>
+#include <rankpool/shared_vector.hpp>
 #include <rankpool/stats.hpp>
 #include <rankpool/status.hpp>
 #include <rankpool/task_function.hpp>

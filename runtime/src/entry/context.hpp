@@ -5,10 +5,14 @@
 
 #include <rankpool/comm/transport.hpp>
 
+namespace rankpool::pool {
+class Manager;
+}
+
 namespace rankpool::entry {
 
-/// True in main of run() on rank 0 of a job of several ranks: pools can be spread over them. False in tasks.
-bool manages_ranks();
+/// In main of run() on rank 0 of a job of several ranks: who spreads pools over them. Null elsewhere, and in tasks.
+pool::Manager* manager_of_ranks();
 
 /// This process's rank in its job; -1 when standalone.
 int own_rank();

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <optional>
 #include <string_view>
 
@@ -16,7 +15,7 @@
 #include "launch/same_build.hpp"
 #include "os/host_name.hpp"
 #include "os/standard_streams.hpp"
-#include "pool/manager.hpp"
+#include "pool/lead.hpp"
 #include "pool/worker_context.hpp"
 #include "process/child_start.hpp"
 #include "process/fork_server.hpp"
@@ -34,7 +33,6 @@ namespace {
 struct Part {
     pid_t pid = 0;
     int rank = -1;
-    comm::Post* post = nullptr;
     pool::Manager* manager = nullptr;
 };
 Part part;
@@ -82,13 +80,8 @@ launch::Launch begin() {
 // rank 0 of a pool-style job: main runs here, the transport on a thread of its own.
 class Lead {
   public:
-    explicit Lead(launch::Launch& launch) {
-        std::shared_future<pool::Manager*> manager = made_.get_future().share();
-        post_.emplace([&launch] { return open_transport(launch, false); },
-                      [manager](comm::Message&& message) { manager.get()->handle(std::move(message)); });
-        manager_.emplace(*post_);
-        made_.set_value(&*manager_);
-        part = {getpid(), 0, &*post_, &*manager_};
+    explicit Lead(launch::Launch& launch) : lead_(std::in_place, comm::Post::Of::job, [&launch] { return open_transport(launch, false); }) {
+        part = {getpid(), 0, &lead_->manager()};
         active_ = this;
         on_exit([](int status, void*) {
             if (active_ != nullptr && part.pid == getpid()) active_->end(status);  // std::exit inside main
@@ -98,17 +91,14 @@ class Lead {
 
     void end(int exit_code) {
         active_ = nullptr;
-        manager_->end_ranks(exit_code);
+        lead_->manager().end_ranks(exit_code);
         part = {};
-        post_->stop();
-        post_.reset();  // joins its thread: the last messages are out, the transport is finished
+        lead_.reset();  // the last messages are out, the transport is finished
     }
 
   private:
     static inline Lead* active_ = nullptr;
-    std::promise<pool::Manager*> made_;
-    std::optional<comm::Post> post_;
-    std::optional<pool::Manager> manager_;
+    std::optional<pool::Lead> lead_;
 };
 
 int call_main(const std::function<int()>& main) {
@@ -123,7 +113,10 @@ int call_main(const std::function<int()>& main) {
 
 }  // namespace
 
-bool manages_ranks() { return part.manager != nullptr && part.pid == getpid() && !pool::worker_context().worker; }
+pool::Manager* manager_of_ranks() {
+    const bool here = part.manager != nullptr && part.pid == getpid() && !pool::worker_context().worker;
+    return here ? part.manager : nullptr;
+}
 
 int own_rank() { return part.pid == getpid() ? part.rank : -1; }
 
@@ -169,15 +162,15 @@ int run_main(int, char**, const std::function<int()>& main) {
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         lead->end(exit_code);
     } else {
-        std::unique_ptr<comm::Transport> transport;
+        std::shared_ptr<comm::Transport> transport;
         try {
             transport = open_transport(launch, false);
         } catch (const std::exception& error) {
             launch::give_up(launch, error.what());
         }
         launch::clear_launcher_variables();
-        part = {getpid(), launch.rank, nullptr, nullptr};
-        exit_code = pool::serve_pools(std::move(transport));
+        part = {getpid(), launch.rank, nullptr};
+        exit_code = pool::serve_pools(comm::Post::Of::job, std::move(transport));
     }
     process::flush_output();
     process::ForkServer::stop();
@@ -197,7 +190,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
         launch::give_up(launch, error.what());
     }
     launch::clear_launcher_variables();
-    part = {getpid(), launch.starter == launch::Starter::nobody ? -1 : launch.rank, nullptr, nullptr};
+    part = {getpid(), launch.starter == launch::Starter::nobody ? -1 : launch.rank, nullptr};
     int own_code = 1;
     try {
         Communicator world(transport, checked);

@@ -25,6 +25,13 @@ class Arena {
     void release(std::uint64_t offset);
 
     std::byte* at(std::uint64_t offset) const { return mapping_.data() + offset; }
+    std::uint64_t offset_of(const std::byte* place) const { return static_cast<std::uint64_t>(place - mapping_.data()); }
+    /// As much as was ever in use.
+    std::uint64_t size() const {
+        std::lock_guard lock(mutex_);
+        return size_;
+    }
+    int fd() const { return fd_.get(); }
     /// Through which others can only read.
     int read_only_fd() const { return read_only_.get(); }
 
@@ -34,7 +41,7 @@ class Arena {
   private:
     void add_free(std::uint64_t offset, std::uint64_t bytes);
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     os::UniqueFd fd_, read_only_;
     os::Mapping mapping_;
     std::uint64_t size_ = 0;

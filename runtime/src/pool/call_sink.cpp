@@ -41,6 +41,10 @@ CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_s
 void CallSink::fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) {
     // Each index comes once, from whoever delivers it: the rows themselves need no lock.
     std::memcpy(output_.rows + first * result_size_, results, static_cast<std::size_t>(count) * result_size_);
+    placed(first, count);
+}
+
+void CallSink::placed(std::uint64_t first, std::uint64_t count) {
     std::lock_guard lock(mutex);
     arrived_ += static_cast<std::size_t>(count);
     if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);

@@ -16,6 +16,7 @@ class CallSink final : public Sink {
     CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size);
 
     void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) override;
+    void placed(std::uint64_t first, std::uint64_t count) override;
     void value(std::uint64_t index, std::span<const std::byte> bytes) override;
     void failed(std::uint64_t index, Failure failure) override;
     void rest_failed(Failure failure) override;

@@ -244,12 +244,12 @@ Deadline deadline_after(std::chrono::nanoseconds wait) {
 
 namespace {
 
-Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const CallInput& input, const MapOptions& options) {
+Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const CallInput& input, const MapOptions& options, const CallOutput& output) {
     if (input.count > max_items) throw std::invalid_argument("Pool: more than 2^40 items in one call");
     Call::Plan plan;
     plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
     const auto workers = static_cast<std::uint64_t>(core.size());
-    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), options.on_error == OnError::fail_fast};
+    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), output.rows, options.on_error == OnError::fail_fast};
     plan.progress = options.progress;
     return plan;
 }
@@ -261,7 +261,7 @@ void run_call(const std::shared_ptr<Core>& core, const task::Descriptor& descrip
     core->check_may_wait("a blocking call");
     const Core::Work work(core);
     if (input.count == 0) return;
-    const auto call = std::make_shared<Call>(core, core->know(descriptor, function), make_plan(*core, descriptor, input, options), output, nullptr);
+    const auto call = std::make_shared<Call>(core, core->know(descriptor, function), make_plan(*core, descriptor, input, options, output), output, nullptr);
     call->start();
     call->wait(std::nullopt);
 }
@@ -270,7 +270,7 @@ std::shared_ptr<Call> start_call(const std::shared_ptr<Core>& core, const task::
                                  std::span<const std::byte> function, const CallInput& input, const MapOptions& options,
                                  CallOutput& output, std::shared_ptr<void> owner) {
     const Core::Work work(core);
-    Call::Plan plan = make_plan(*core, descriptor, input, options);
+    Call::Plan plan = make_plan(*core, descriptor, input, options, output);
     plan.attended = true;
     auto call = std::make_shared<Call>(core, core->know(descriptor, function), plan, output, std::move(owner));
     call->start();

@@ -3,6 +3,8 @@
 //   control block  (memfd, read-write for pool and workers)  what is to be done: ranges of jobs, claimed by workers
 //   worker segment (memfd, one a worker)                     what that worker is doing, and a ring of its results
 //   arena          (memfd, read-only for workers)            jobs: function, items (arena.hpp)
+//   heap           (memfd, one a process)                    what the program shares: items read and results written in
+//                                                            place (shared_heap.hpp)
 //
 // Claiming. A range is a piece [begin, end) of a job's items. Its claim word packs (sequence, next): a worker takes
 // [next, next + k) by compare-exchange. The sequence makes a worker that slept over the reuse of a range's place fail
@@ -76,7 +78,7 @@ struct WorkerPage {
     std::atomic<std::uint64_t> claimed_end;          // its claim is [.., claimed_end)
     std::atomic<std::uint64_t> running;              // first item that is not known to be done
     std::atomic<std::uint64_t> block;                // items in doubt from `running` on; 0: nothing is being run
-    std::atomic<std::uint64_t> frame_first;          // fixed-size results from this item on lie behind the ring's tail
+    std::atomic<std::uint64_t> frame_first;          // fixed-size results from this item on lie behind the ring's tail, or in place, unannounced
     std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started
     std::atomic<std::int64_t> busy;                  // ns of work so far
     std::atomic<std::uint64_t> items;                // items run so far
@@ -85,7 +87,8 @@ struct WorkerPage {
 };
 
 /// What lies in a result ring, one frame behind the other, each aligned to 16 bytes.
-enum class FrameKind : std::uint32_t { fixed = 1, value = 2, error = 3, initializer_error = 4 };
+/// `placed`: fixed-size results that were written where the caller wants them; no payload.
+enum class FrameKind : std::uint32_t { fixed = 1, value = 2, error = 3, initializer_error = 4, placed = 5 };
 struct Frame {
     FrameKind kind;
     std::uint32_t reserved;

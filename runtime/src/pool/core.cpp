@@ -9,7 +9,6 @@
 
 #include "entry/context.hpp"
 #include "pool/call_state.hpp"
-#include "pool/manager.hpp"
 #include "pool/stream.hpp"
 #include "pool/thread_site.hpp"
 #include <rankpool/cpus.hpp>
@@ -62,14 +61,46 @@ std::unique_ptr<Core::Work> Core::Work::visit(const std::shared_ptr<Core>& core)
 Core::Work::~Work() { core_->end_work(); }
 
 void Core::end_work() {
-    std::lock_guard lock(mutex_);
-    --works_;
-    changed_.notify_all();
+    {
+        std::lock_guard lock(mutex_);
+        --works_;
+        changed_.notify_all();
+    }
+    leave_ranks();
+}
+
+// Of a pool over a communicator that takes no new work and has none: the other ranks may go on.
+void Core::leave_ranks() {
+    if (!lead_ || phase_.load() == Phase::open) return;
+    {
+        std::lock_guard lock(mutex_);
+        const bool busy = works_ > 0 || (phase_.load() == Phase::closed && !streams_.empty());
+        if (busy || std::exchange(left_ranks_, true)) return;
+    }
+    lead_->manager().leave();
+}
+
+Core::Core() : phase_(Phase::terminated), owner_(getpid()) {}
+
+Core::Core(int processes, EngineOptions options, std::shared_ptr<comm::Transport> transport) : owner_(getpid()) {
+    lead_.emplace(comm::Post::Of::communicator, [&] { return std::move(transport); });
+    try {
+        options.surroundings = process::Surroundings::here();
+        open_sites(lead_->manager(), processes, options);
+    } catch (...) {
+        lead_->manager().leave();
+        throw;
+    }
+}
+
+void Core::open_sites(Manager& manager, int processes, const EngineOptions& options) {
+    sites_ = manager.open_sites(processes, options, size_);
+    if (sites_.size() == 1) own_ = sites_.front()->engine();
 }
 
 Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpid()) {
-    const bool in_job = entry::manages_ranks();
-    if (backend == Backend::ranks && !in_job)
+    Manager* const manager = entry::manager_of_ranks();
+    if (backend == Backend::ranks && manager == nullptr)
         throw std::invalid_argument("Pool: Backend::ranks needs a job of several ranks: rankpool::run() under rankrun, "
                                     "mpirun or srun, and the pool made in main, not in a task");
     if (backend == Backend::threads || backend == Backend::serial) {
@@ -78,10 +109,8 @@ Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpi
         return;
     }
     options.surroundings = process::Surroundings::here();
-    if (backend != Backend::processes && in_job) {
-        sites_ = Manager::instance().open_sites(processes, options, size_);
-        if (sites_.size() > 1) return;
-        if (sites_.front()->engine() != nullptr) own_ = sites_.front()->engine();
+    if (backend != Backend::processes && manager != nullptr) {
+        open_sites(*manager, processes, options);
         return;
     }
     size_ = processes > 0 ? processes : process_cpu_count();
@@ -117,7 +146,10 @@ void Core::shut_down() {
         std::lock_guard lock(functions_mutex_);
         stateless_.clear();
     }
-    if (works_ == 0) sites_.clear();
+    if (works_ != 0) return;
+    sites_.clear();
+    leave_ranks();
+    lead_.reset();
 }
 
 void Core::check_open() const {
@@ -137,6 +169,7 @@ void Core::check_may_wait(const char* what) const {
 void Core::close() {
     Phase open = Phase::open;
     phase_.compare_exchange_strong(open, Phase::closed);
+    leave_ranks();
 }
 
 void Core::terminate() {
@@ -144,6 +177,7 @@ void Core::terminate() {
     for (auto& site : sites_) site->terminate();
     for (const auto& stream : living_streams()) stream->pool_ended();
     changed_.notify_all();
+    leave_ranks();
 }
 
 std::vector<std::shared_ptr<Stream>> Core::living_streams() {
@@ -286,8 +320,11 @@ void Core::add_stream(Stream* stream) {
 }
 
 void Core::remove_stream(Stream* stream) {
-    std::lock_guard lock(mutex_);
-    streams_.erase(stream);
+    {
+        std::lock_guard lock(mutex_);
+        streams_.erase(stream);
+    }
+    leave_ranks();
 }
 
 void run_callback(const std::function<void()>& callback) {

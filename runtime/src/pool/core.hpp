@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "pool/engine.hpp"
+#include "pool/lead.hpp"
 #include "pool/site.hpp"
 #include <rankpool/pool/call.hpp>
 #include <rankpool/stats.hpp>
@@ -46,6 +47,10 @@ class KnownFunction {
 class Core : public std::enable_shared_from_this<Core> {
   public:
     Core(int processes, Backend backend, EngineOptions options);
+    /// Over the ranks of a communicator, whose rank 0 this is; they serve until the pool is closed and its work is done.
+    Core(int processes, EngineOptions options, std::shared_ptr<comm::Transport> transport);
+    /// A pool that takes no work: what other ranks have after they served.
+    Core();
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
 
@@ -97,11 +102,14 @@ class Core : public std::enable_shared_from_this<Core> {
     std::vector<std::shared_ptr<Stream>> living_streams();
     bool service_has_work();
     void end_work();
+    void open_sites(Manager& manager, int processes, const EngineOptions& options);
+    void leave_ranks();
 
     enum class Phase { open, closed, terminated };
     std::atomic<Phase> phase_{Phase::open};
     int size_ = 0;
     pid_t owner_;
+    std::optional<Lead> lead_;  // of a pool over a communicator
     std::vector<std::unique_ptr<Site>> sites_;
     Engine* own_ = nullptr;
 
@@ -111,7 +119,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::deque<std::shared_ptr<Call>> to_attend_;
     std::deque<std::function<void()>> callbacks_;
     std::set<Stream*> streams_;
-    bool stop_service_ = false;
+    bool stop_service_ = false, left_ranks_ = false;
     std::thread service_;
 
     std::mutex functions_mutex_;

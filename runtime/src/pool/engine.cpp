@@ -10,6 +10,7 @@
 #include "os/failure.hpp"
 #include "pool/engine_parts.hpp"
 #include "os/host_name.hpp"
+#include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
@@ -93,6 +94,34 @@ void Engine::forget(FunctionId function) {
     if (kept->second.jobs == 0) functions_.erase(kept);
 }
 
+// Where the workers find the items and leave the results.
+void Engine::place(Job& job, JobBlock& block, const Items& items) {
+    const SharedHeap& heap = SharedHeap::instance();
+    if (job.result_size > 0 && job.options.rows != nullptr) {
+        const auto place = heap.find(job.options.rows + items.first * job.result_size, items.count * job.result_size);
+        block.results = place.value_or(JobBlock::nowhere);
+    }
+    const bool rows = items.ends == nullptr && items.stays;
+    const auto in_heap = rows ? heap.find(items.bytes, block.item_bytes) : std::nullopt;
+    job.in_place = in_heap || block.results != JobBlock::nowhere;
+    const bool readable = std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive && w->segment->page().single_copy == 1; });
+    if (in_heap) {
+        block.mode = InputMode::heap;
+        block.items = *in_heap;
+    } else if (rows && readable && block.item_bytes >= single_copy_bytes) {
+        block.mode = InputMode::single_copy;
+        block.items = reinterpret_cast<std::uint64_t>(items.bytes);
+    } else {
+        job.items = ArenaBlock(arena_, block.item_bytes);
+        if (block.item_bytes > 0) std::memcpy(job.items.data(), items.bytes, block.item_bytes);
+        block.items = job.items.offset();
+        if (items.ends == nullptr) return;
+        job.ends = ArenaBlock(arena_, items.count * 8);
+        std::memcpy(job.ends.data(), items.ends, items.count * 8);
+        block.ends = job.ends.offset();
+    }
+}
+
 Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, const Items& items, JobOptions options,
                               Sink& sink, std::function<void()> over) {
     std::lock_guard lock(mutex_);
@@ -109,21 +138,7 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     block.count = items.count;
     block.item_size = items.item_size;
     block.item_bytes = items.byte_count();
-    const bool readable = std::all_of(workers_.begin(), workers_.end(),
-                                      [](const auto& w) { return w->alive && w->segment->page().single_copy == 1; });
-    if (items.ends == nullptr && items.stays && readable && block.item_bytes >= single_copy_bytes) {
-        block.mode = InputMode::single_copy;
-        block.items = reinterpret_cast<std::uint64_t>(items.bytes);
-    } else {
-        job->items = ArenaBlock(arena_, block.item_bytes);
-        if (block.item_bytes > 0) std::memcpy(job->items.data(), items.bytes, block.item_bytes);
-        block.items = job->items.offset();
-        if (items.ends != nullptr) {
-            job->ends = ArenaBlock(arena_, items.count * 8);
-            std::memcpy(job->ends.data(), items.ends, items.count * 8);
-            block.ends = job->ends.offset();
-        }
-    }
+    place(*job, block, items);
     ++kept.jobs;
     const JobId id = job->id;
     pending_.push_back({id, items.first, items.first + items.count, false});
@@ -133,20 +148,22 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     return id;
 }
 
-void Engine::cancel(JobId id, bool at_once) {
+bool Engine::cancel(JobId id, bool at_once) {
     std::lock_guard lock(mutex_);
     const auto found = jobs_.find(id);
-    if (found == jobs_.end()) return;
+    if (found == jobs_.end()) return false;
     Job& job = *found->second;
     job.cancelled = true;
+    at_once = at_once && !job.in_place;
     if (at_once) job.sink = nullptr;
     std::erase_if(pending_, [&](const PendingRange& range) { return range.job == id; });
     for (const auto& [sequence, of] : open_ranges_)
         if (of == id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
     // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
-    reinterpret_cast<JobBlock*>(job.block.data())->dropped.store(1, std::memory_order_seq_cst);
+    job.block_of().dropped.store(1, std::memory_order_seq_cst);
     retire_ranges();
     finish_jobs();
+    return at_once;
 }
 
 void Engine::publish_waiting() {
@@ -205,9 +222,10 @@ void Engine::finish(Job& job) {
 void Engine::finish_jobs() {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
         Job& now = *job->second;
-        const bool over = now.coverage.complete() ||
-                          (now.cancelled && std::none_of(workers_.begin(), workers_.end(),
-                                                         [&](const auto& worker) { return works_on(*worker, now); }));
+        // After an early end somebody may still be at work in the program's memory.
+        const bool early = now.cancelled || (broken_ && now.in_place);
+        const bool over = early ? std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); })
+                                : now.coverage.complete();
         if (!over) {
             ++job;
             continue;
@@ -340,6 +358,10 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
             }
             break;
         }
+        case FrameKind::placed:
+            if (header.bytes != 0 || job.block_of().results == JobBlock::nowhere) throw Error("a worker sent results of the wrong kind");
+            deliver_placed(job, header.first, header.count);
+            return;
         case FrameKind::value:
             if (job.result_size != 0 || header.count != 1) throw Error("a worker sent a result of the wrong kind");
             if (!job.coverage.has(header.first) && job.sink != nullptr) job.sink->value(header.first, frame.payload);
@@ -352,6 +374,16 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
         default: throw Error("a worker sent something unknown");
     }
     job.coverage.add(header.first, header.count);
+}
+
+void Engine::deliver_placed(Job& job, std::uint64_t first, std::uint64_t count) {
+    if (job.coverage.count(first, count) == 0) {
+        job.coverage.add(first, count);
+        if (job.sink != nullptr) job.sink->placed(first, count);
+        return;
+    }
+    for (std::uint64_t i = first; i < first + count; ++i)
+        if (job.coverage.add(i, 1) == 1 && job.sink != nullptr) job.sink->placed(i, 1);
 }
 
 void Engine::terminate(const std::exception_ptr& why) {

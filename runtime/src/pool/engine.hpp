@@ -48,6 +48,7 @@ struct EngineOptions {
 struct JobOptions {
     std::uint64_t chunk = 0;  // 0: by measured time
     std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
+    std::byte* rows = nullptr;  // where the fixed-size result of the call's item 0 belongs
     bool fail_fast = false;  // for sites that run a batch in one go: stop at the first error
 };
 
@@ -72,8 +73,8 @@ class Engine {
     JobId add_job(FunctionId function, std::uint32_t result_size, const Items& items, JobOptions options, Sink& sink,
                   std::function<void()> over = {});
     /// Drops what has not been started. The job is over when nothing of it runs any more, or at once with `at_once`:
-    /// then its sink is never called again.
-    void cancel(JobId job, bool at_once);
+    /// then its sink is never called again. Not of a job that works in place: then it returns false, and `over` comes.
+    bool cancel(JobId job, bool at_once);
 
     enum class Role { caller, service };
     /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked. A
@@ -96,6 +97,8 @@ class Engine {
     struct Mail;
 
     void start_worker(Worker& worker);
+    void place(Job& job, JobBlock& block, const Items& items);
+    void deliver_placed(Job& job, std::uint64_t first, std::uint64_t count);
     bool advance();
     void open_mail();
     void worker_ended(Worker& worker, process::Ended how);

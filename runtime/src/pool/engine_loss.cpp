@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "pool/engine_parts.hpp"
+#include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
@@ -69,7 +70,8 @@ void Engine::start_worker(Worker& worker) {
     process::ChildSpec spec;
     spec.surroundings = options_.surroundings;
     spec.description = orders.to_bytes();
-    spec.descriptors = {control_fd_.get(), arena_.read_only_fd(), worker.segment_fd.get()};
+    const SharedHeap& heap = SharedHeap::instance();
+    spec.descriptors = {control_fd_.get(), arena_.read_only_fd(), worker.segment_fd.get(), heap.read_only_fd(), heap.fd()};
     const auto mail = mail_;
     const int index = worker.index;
     const std::uint64_t incarnation = worker.incarnation;
@@ -142,7 +144,9 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
 
     // Finished, in the ring, but not yet handed over.
     const std::uint64_t first = page.frame_first.load();
-    if (job.result_size > 0 && first < running && job.coverage.inside(first, running - first) && worker.fault.empty()) {
+    if (job.block_of().results != JobBlock::nowhere) {
+        if (first < running && job.coverage.inside(first, running - first)) deliver_placed(job, first, running - first);
+    } else if (job.result_size > 0 && first < running && job.coverage.inside(first, running - first) && worker.fault.empty()) {
         const auto results = worker.ring->behind_tail((running - first) * job.result_size);
         for (std::uint64_t i = first; i < running && !results.empty(); ++i)
             if (job.coverage.add(i, 1) == 1 && job.sink != nullptr)
@@ -241,6 +245,7 @@ void Engine::break_down(const std::exception_ptr& why) {
     wire::encode_exception(bytes, broken_);
     for (auto& [id, job] : jobs_) {
         if (job->coverage.complete()) continue;
+        job->block_of().dropped.store(1, std::memory_order_seq_cst);
         if (job->sink != nullptr) job->sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
         job->coverage.add(job->coverage.first(), job->coverage.end() - job->coverage.first());
     }

@@ -21,7 +21,10 @@ struct Engine::Job {
     Sink* sink;  // null once nobody wants results any more
     std::function<void()> over;
     ArenaBlock block, items, ends;
+    bool in_place = false;   // workers read its items, or write its results, in the program's memory
     bool cancelled = false;
+    JobBlock& block_of() const { return *reinterpret_cast<JobBlock*>(block.data()); }
+
     std::unordered_map<std::uint64_t, int> losses;  // of items, under OnLoss::retry
 };
 

@@ -17,6 +17,8 @@ namespace rankpool::pool {
 /// A function that can travel: the reference of its descriptor, its bytes, and the exceptions that were registered when
 /// it was made. `bytes` is what workers and other ranks get.
 struct Function {
+    static constexpr std::size_t alignment = 64;  // of the function inside of `bytes`
+
     std::vector<std::byte> bytes;
     std::uint32_t item_size = 0;    // 0: serialized
     std::uint32_t result_size = 0;  // 0: serialized
@@ -70,13 +72,15 @@ class Sink {
   public:
     virtual ~Sink() = default;
     virtual void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) = 0;
+    /// Fixed-size results that lie where JobOptions::rows wanted them.
+    virtual void placed(std::uint64_t first, std::uint64_t count) = 0;
     virtual void value(std::uint64_t index, std::span<const std::byte> bytes) = 0;
     virtual void failed(std::uint64_t index, Failure failure) = 0;
     /// Every index that has nothing yet fails with this; nothing comes after it.
     virtual void rest_failed(Failure failure) = 0;
 };
 
-enum class InputMode : std::uint32_t { arena, single_copy };
+enum class InputMode : std::uint32_t { arena, single_copy, heap };
 
 /// What a worker reads in the arena about a job; the function's bytes lie elsewhere in it. It stays until no worker
 /// works on the job.
@@ -89,9 +93,11 @@ struct JobBlock {
     std::uint64_t first = 0, count = 0;
     std::uint32_t item_size = 0;
     InputMode mode = InputMode::arena;
-    std::uint64_t items = 0;  // offset in the arena, or address in the pool's process
+    std::uint64_t items = 0;  // offset in the arena or heap, or address in the pool's process
     std::uint64_t item_bytes = 0;
     std::uint64_t ends = 0;  // offset in the arena of the table of ends, where items are serialized
+    std::uint64_t results = nowhere;  // offset in the heap where the result of item `first` belongs; else they go through the ring
+    static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
     /// Set by the pool, before the caller's memory goes: nobody wants what was not started. A worker looks after it has
     /// read its input, so that it never runs an item on memory that belongs to something else by then.
     std::atomic<std::uint32_t> dropped{0};

@@ -1,17 +1,15 @@
 #include "pool/manager.hpp"
 
 #include <algorithm>
+#include <atomic>
 
+#include "entry/context.hpp"
 #include "os/host_name.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
 namespace rankpool::pool {
-namespace {
-Manager* the_manager = nullptr;
-}
-
 int worker_share(int local_ranks) { return std::max(1, process_cpu_count() / std::max(1, local_ranks)); }
 
 /// Another rank's workers, by messages.
@@ -30,8 +28,7 @@ class RankSite final : public Site {
 
     ~RankSite() override {
         std::unique_lock lock(manager_.mutex_);
-        os::ByteWriter out = message(Say::close, pool_);
-        send(out);
+        close();
         manager_.changed_.wait(lock, [&] { return closed_; });
         manager_.sites_.erase({rank_, pool_});
     }
@@ -49,7 +46,7 @@ class RankSite final : public Site {
         const std::uint64_t wanted = ++asked_;
         os::ByteWriter out = message(Say::who, pool_);
         send(out);
-        manager_.changed_.wait(lock, [&] { return told_ >= wanted; });
+        manager_.changed_.wait(lock, [&] { return told_ >= wanted || closed_; });
         return stats_;
     }
 
@@ -108,12 +105,10 @@ class RankSite final : public Site {
                 opened_ = true;
                 break;
             }
-            case Say::workers: {
-                stats_.clear();
-                for (auto count = in.get<std::uint32_t>(); count > 0; --count) stats_.push_back(get_worker_stats(in));
+            case Say::workers:
+                take_stats(in);
                 ++told_;
                 break;
-            }
             case Say::results: take_results(in); break;
             case Say::over: {
                 const auto batch = batches_.find(in.get<std::uint64_t>());
@@ -125,10 +120,22 @@ class RankSite final : public Site {
                 lock.lock();
                 break;
             }
-            case Say::close: closed_ = true; break;
+            case Say::close:
+                take_stats(in);
+                closed_ = true;
+                break;
             default: throw Error("rank " + std::to_string(rank_) + " sent something unknown");
         }
     }
+
+    /// Has the rank end its part of the pool. With the manager locked.
+    void close() {
+        if (closing_.load()) return;
+        os::ByteWriter out = message(Say::close, pool_);
+        send(out);
+        closing_.store(true);
+    }
+    bool closed() const { return closed_; }
 
   private:
     struct Given {
@@ -138,7 +145,15 @@ class RankSite final : public Site {
         std::uint32_t result_size = 0;
     };
 
-    void send(os::ByteWriter& out) { manager_.post_.send(rank_, sealed(out)); }
+    // Once the pool is to be closed there, nobody would understand anything more about it.
+    void send(os::ByteWriter& out) {
+        if (!closing_.load()) manager_.post_.send(rank_, sealed(out));
+    }
+
+    void take_stats(os::ByteReader& in) {
+        stats_.clear();
+        for (auto count = in.get<std::uint32_t>(); count > 0; --count) stats_.push_back(get_worker_stats(in));
+    }
 
     void take_results(os::ByteReader& in) {
         const auto found = batches_.find(in.get<std::uint64_t>());
@@ -177,6 +192,7 @@ class RankSite final : public Site {
     int workers_;
     // Everything below is guarded by the manager's mutex.
     bool opened_ = false, closed_ = false;
+    std::atomic<bool> closing_{false};
     std::exception_ptr open_error_;
     std::uint64_t asked_ = 0, told_ = 0;
     std::vector<WorkerStats> stats_;
@@ -186,12 +202,7 @@ class RankSite final : public Site {
 
 Manager::Manager(comm::Post& post) : post_(post), shares_(static_cast<std::size_t>(post.size())) {
     shares_[0] = worker_share(post.local_size());
-    the_manager = this;
 }
-
-Manager::~Manager() { the_manager = nullptr; }
-
-Manager& Manager::instance() { return *the_manager; }
 
 std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const EngineOptions& options, int& size) {
     std::vector<int> counts;
@@ -218,7 +229,7 @@ std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const Engi
         here.workers = counts[static_cast<std::size_t>(rank)];
         here.first_index = first;
         here.pool_size = size;
-        here.rank = rank;
+        here.rank = entry::own_rank();  // of rank 0; others put in their own
         first += here.workers;
         if (rank == 0) own = here;
         if (rank == 0 || here.workers == 0) continue;
@@ -245,6 +256,7 @@ void Manager::handle(comm::Message&& message) {
     } else if (const auto site = sites_.find({message.source, pool}); site != sites_.end()) {
         site->second->handle(what, in, lock);
     }
+    leave_if_closed();
     changed_.notify_all();
 }
 
@@ -252,6 +264,20 @@ void Manager::end_ranks(int exit_code) {
     os::ByteWriter out = message(Say::end, 0);
     out.put(exit_code);
     for (int rank = 1; rank < post_.size(); ++rank) post_.send(rank, sealed(out));
+}
+
+void Manager::leave() {
+    const std::lock_guard lock(mutex_);
+    leaving_ = true;
+    for (const auto& [where, site] : sites_) site->close();
+    leave_if_closed();
+}
+
+void Manager::leave_if_closed() {
+    const bool all_closed = std::all_of(sites_.begin(), sites_.end(), [](const auto& entry) { return entry.second->closed(); });
+    if (!leaving_ || !all_closed || std::exchange(left_, true)) return;
+    end_ranks(0);
+    post_.stop();
 }
 
 }  // namespace rankpool::pool

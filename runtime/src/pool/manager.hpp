@@ -23,9 +23,6 @@ class Manager {
   public:
     /// `post` must outlive it and hand its messages to handle().
     explicit Manager(comm::Post& post);
-    ~Manager();
-    /// The manager of this process, where entry::manages_ranks().
-    static Manager& instance();
 
     /// The sites of a new pool of `processes` workers (0: what the ranks can take), spread evenly. `size` gets how many.
     std::vector<std::unique_ptr<Site>> open_sites(int processes, const EngineOptions& options, int& size);
@@ -33,11 +30,12 @@ class Manager {
     void handle(comm::Message&& message);
     /// Tells the other ranks to end, with this exit code.
     void end_ranks(int exit_code);
-
-    comm::Post& post() { return post_; }
+    /// Ends the pools of the other ranks, then these ranks' service, then the post: all of it without waiting.
+    void leave();
 
   private:
     friend class RankSite;
+    void leave_if_closed();
 
     comm::Post& post_;
     std::mutex mutex_;
@@ -45,12 +43,13 @@ class Manager {
     std::vector<int> shares_;  // by rank; 0: not told yet
     std::uint64_t next_pool_ = 1;
     std::map<std::pair<int, std::uint64_t>, RankSite*> sites_;
+    bool leaving_ = false, left_ = false;
 };
 
 /// How many workers this rank takes by default: its share of its machine's usable CPUs, at least one.
 int worker_share(int local_ranks);
 
 /// What a rank other than 0 does: serves rank 0's pools until told to end. Returns the job's exit code.
-int serve_pools(std::unique_ptr<comm::Transport> transport);
+int serve_pools(comm::Post::Of of, std::shared_ptr<comm::Transport> transport);
 
 }  // namespace rankpool::pool

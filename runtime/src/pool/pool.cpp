@@ -5,6 +5,8 @@
 
 #include "entry/works.hpp"
 #include "pool/core.hpp"
+#include "pool/manager.hpp"
+#include <rankpool/communicator.hpp>
 
 namespace rankpool {
 namespace {
@@ -25,7 +27,7 @@ void check(const PoolOptions& options) {
         refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
 }
 
-std::shared_ptr<pool::Core> make_core(const PoolOptions& options) {
+pool::EngineOptions engine_options(const PoolOptions& options) {
     check(options);
     entry::register_works();
     pool::EngineOptions engine;
@@ -34,12 +36,26 @@ std::shared_ptr<pool::Core> make_core(const PoolOptions& options) {
     engine.on_loss = options.on_loss;
     engine.max_retries = options.max_retries;
     engine.task_timeout = options.task_timeout;
-    return std::make_shared<pool::Core>(options.processes, options.backend, std::move(engine));
+    return engine;
+}
+
+std::shared_ptr<pool::Core> over_ranks(Communicator& communicator, const PoolOptions& options) {
+    if (options.backend != Backend::automatic && options.backend != Backend::ranks)
+        throw std::invalid_argument("Pool: a pool over a communicator lives on its ranks; give Backend::automatic or Backend::ranks");
+    pool::EngineOptions engine = engine_options(options);
+    if (communicator.size() > 1 && !communicator.transport()->several_threads())
+        throw std::logic_error("Pool: a pool over a communicator needs a thread of its own on rank 0, and MPI was initialised without support for several; "
+                               "unset RANKPOOL_THREADS, or initialise MPI with MPI_THREAD_MULTIPLE");
+    std::shared_ptr<comm::Transport> transport = communicator.dup().transport();
+    if (communicator.rank() == 0) return std::make_shared<pool::Core>(options.processes, std::move(engine), std::move(transport));
+    (void)pool::serve_pools(comm::Post::Of::communicator, std::move(transport));
+    return std::make_shared<pool::Core>();
 }
 
 }  // namespace
 
-Pool::Pool(PoolOptions options) : core_(make_core(options)) {}
+Pool::Pool(PoolOptions options) : core_(std::make_shared<pool::Core>(options.processes, options.backend, engine_options(options))) {}
+Pool::Pool(Communicator& communicator, PoolOptions options) : core_(over_ranks(communicator, options)) {}
 Pool::~Pool() { core_->shut_down(); }
 
 void Pool::close() { core_->close(); }

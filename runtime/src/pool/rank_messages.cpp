@@ -1,5 +1,7 @@
 #include "pool/rank_messages.hpp"
 
+#include "entry/context.hpp"
+
 namespace rankpool::pool {
 
 void put(os::ByteWriter& out, const WorkerInfo& info) {
@@ -59,7 +61,8 @@ EngineOptions get_engine_options(os::ByteReader& in) {
     options.workers = in.get<int>();
     options.first_index = in.get<int>();
     options.pool_size = in.get<int>();
-    options.rank = in.get<int>();
+    (void)in.get<int>();
+    options.rank = entry::own_rank();
     const auto initializer = in.get_block();
     options.initializer.assign(initializer.begin(), initializer.end());
     options.max_tasks_per_child = in.get<int>();

@@ -24,7 +24,7 @@ enum class Say : std::uint32_t {
     cancel,        // pool, batch
     who,           // pool
     terminate,     // pool
-    close,         // pool
+    close,         // pool; comes back with WorkerStats
     end,           // exit code
 };
 

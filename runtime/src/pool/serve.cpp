@@ -21,6 +21,7 @@ class ReturningSink final : public Sink {
     ReturningSink(comm::Post& post, std::uint64_t pool, std::uint64_t batch, const BatchHead& head)
         : post_(post), pool_(pool), batch_(batch), result_size_(head.result_size) {}
 
+    void placed(std::uint64_t, std::uint64_t) override {}  // nobody asked for that
     void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) override {
         add({ResultKind::fixed, 0, first, count, count * result_size_}, {}, {results, static_cast<std::size_t>(count) * result_size_});
     }
@@ -86,8 +87,8 @@ struct ServedPool {
 
 class Server {
   public:
-    explicit Server(std::unique_ptr<comm::Transport> transport)
-        : post_(std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }) {
+    Server(comm::Post::Of of, std::shared_ptr<comm::Transport> transport)
+        : post_(of, std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }) {
         os::ByteWriter out = message(Say::hello, 0);
         out.put(worker_share(post_.local_size()));
         post_.send(0, sealed(out));
@@ -138,9 +139,7 @@ class Server {
                 break;
             case Say::who: {
                 os::ByteWriter out = message(Say::workers, pool);
-                const auto stats = served.engine ? served.engine->stats() : std::vector<WorkerStats>();
-                out.put(static_cast<std::uint32_t>(stats.size()));
-                for (const WorkerStats& worker : stats) put(out, worker);
+                put_stats(out, served);
                 post_.send(0, sealed(out));
                 break;
             }
@@ -149,13 +148,20 @@ class Server {
                     served.engine->terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")));
                 break;
             case Say::close: {
-                pools_.erase(found);
                 os::ByteWriter out = message(Say::close, pool);
+                put_stats(out, served);
+                pools_.erase(found);
                 post_.send(0, sealed(out));
                 break;
             }
             default: throw Error("the manager sent something unknown");
         }
+    }
+
+    static void put_stats(os::ByteWriter& out, ServedPool& served) {
+        const auto stats = served.engine ? served.engine->stats() : std::vector<WorkerStats>();
+        out.put(static_cast<std::uint32_t>(stats.size()));
+        for (const WorkerStats& worker : stats) put(out, worker);
     }
 
     void open(std::uint64_t pool, os::ByteReader& in) {
@@ -194,7 +200,7 @@ class Server {
         try {
             const auto function = served.functions.find(head.function);
             if (function == served.functions.end()) throw Error("a batch of an unknown function");
-            batch->job = served.engine->add_job(function->second, head.result_size, items, {head.chunk, head.largest_chunk, false},
+            batch->job = served.engine->add_job(function->second, head.result_size, items, {head.chunk, head.largest_chunk, nullptr, false},
                                                 *batch->sink, [now] {
                                                     now->sink->over();
                                                     now->over = true;
@@ -217,6 +223,6 @@ class Server {
 
 }  // namespace
 
-int serve_pools(std::unique_ptr<comm::Transport> transport) { return Server(std::move(transport)).serve(); }
+int serve_pools(comm::Post::Of of, std::shared_ptr<comm::Transport> transport) { return Server(of, std::move(transport)).serve(); }
 
 }  // namespace rankpool::pool

@@ -46,8 +46,7 @@ class OwnSite final : public Site {
         return engine_.add_job(function, result_size, items, options, sink, std::move(over));
     }
     bool cancel(std::uint64_t batch) override {
-        engine_.cancel(batch, true);
-        return true;
+        return engine_.cancel(batch, true);
     }
     void terminate() override;
 

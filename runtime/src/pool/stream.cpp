@@ -20,6 +20,7 @@ class Stream::Chunk final : public Sink {
   public:
     Chunk(Stream& stream, std::uint64_t first) : stream_(stream), first_(first) {}
 
+    void placed(std::uint64_t, std::uint64_t) override {}  // nobody asked for that
     void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) override {
         for (std::uint64_t i = 0; i < count; ++i) {
             Ready ready;
@@ -161,7 +162,7 @@ void Stream::give(std::shared_ptr<Chunk> chunk) {
         try {
             Site& site = *core_->sites()[chunk->site];
             const auto self = shared_from_this();
-            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {chunk_items_, 0, false}, *chunk,
+            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {chunk_items_, 0, nullptr, false}, *chunk,
                                          [self, now = chunk.get()] { self->chunk_over(*now); });
             std::lock_guard lock(mutex_);
             chunk->batch = batch;

@@ -59,6 +59,8 @@ class Worker {
           control_mapping_(descriptors[0].get(), 0, os::whole_pages(sizeof(ControlBlock)), os::Mapping::Access::read_write),
           control_(*reinterpret_cast<ControlBlock*>(control_mapping_.data())),
           arena_(Arena::map_far(descriptors[1].get(), os::Mapping::Access::read_only)),
+          shared_in_(Arena::map_far(descriptors[3].get(), os::Mapping::Access::read_only)),
+          shared_out_(Arena::map_far(descriptors[4].get(), os::Mapping::Access::read_write)),
           segment_(descriptors[2].get(), orders.ring_bytes, os::Mapping::Access::read_write),
           page_(segment_.page()),
           results_(segment_),
@@ -183,10 +185,12 @@ class Worker {
         return job;
     }
 
-    const std::byte* arena_bytes(std::uint64_t offset, std::uint64_t bytes) const {
-        if (offset > arena_.size() || bytes > arena_.size() - offset)
+    const std::byte* arena_bytes(std::uint64_t offset, std::uint64_t bytes) const { return bytes_of(arena_, offset, bytes); }
+
+    static std::byte* bytes_of(const os::Mapping& memory, std::uint64_t offset, std::uint64_t bytes) {
+        if (offset > memory.size() || bytes > memory.size() - offset)
             throw Error("the pool's memory does not fit into this worker's address space; is `ulimit -v` set?");
-        return arena_.data() + offset;
+        return memory.data() + offset;
     }
 
     void run(const Claim& claim) {
@@ -251,6 +255,10 @@ class Worker {
             stretch_.items = arena_bytes(job.items + index * job.item_size, (end - begin) * job.item_size);
             return end;
         }
+        if (job.mode == InputMode::heap) {
+            stretch_.items = bytes_of(shared_in_, job.items + index * job.item_size, (end - begin) * job.item_size);
+            return end;
+        }
         if (input_job_ != job.id || begin < input_begin_ || begin >= input_end_) read_input(job, begin, end);
         stretch_.first = input_begin_;
         stretch_.items = input_.front().bytes;
@@ -279,6 +287,7 @@ class Worker {
                              std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
         if (result_size == 0) return run_serialized(job, function, begin, end);
+        if (job.results != JobBlock::nowhere) return run_in_place(job, function, claim, begin, end);
         const std::size_t most = (segment_.capacity() / 4 - sizeof(Frame)) / result_size;
         if (most == 0) return run_large(job, function, begin, end);
         std::uint64_t done = 0;
@@ -313,6 +322,30 @@ class Worker {
             settle(++next);
         }
         return next;
+    }
+
+    // Fixed-size results, written where the caller wants them.
+    std::uint64_t run_in_place(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
+        const std::size_t result_size = function.descriptor().result_size;
+        stretch_.results = bytes_of(shared_out_, job.results + (begin - job.first) * result_size, (end - begin) * result_size);
+        stretch_.results_first = begin;
+        std::uint64_t next = begin, announced = begin;
+        page_.frame_first.store(announced, std::memory_order_release);
+        const auto announce = [&] {
+            if (next > announced) results_.send({FrameKind::placed, 0, job.id, announced, next - announced, 0, 0}, {});
+        };
+        while (next < end && !dropped()) {
+            next = run_block(function, next, std::min(end, next + block_size(claim)));
+            if (stretch_.error) {
+                announce();
+                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+                announced = ++next;
+                page_.frame_first.store(announced, std::memory_order_release);
+            }
+            settle(next);
+        }
+        announce();
+        return next - begin;
     }
 
     std::uint64_t block_size(const Claim& claim) const {
@@ -395,7 +428,7 @@ class Worker {
     const WorkerOrders& orders_;
     os::Mapping control_mapping_;
     ControlBlock& control_;
-    os::Mapping arena_;
+    os::Mapping arena_, shared_in_, shared_out_;
     Segment segment_;
     WorkerPage& page_;
     RingProducer results_;
@@ -421,7 +454,7 @@ class Worker {
 }  // namespace
 
 int work_for_pool(std::span<const std::byte> bytes, std::vector<os::UniqueFd> descriptors) {
-    if (descriptors.size() != 3) throw Error("a worker was started without its memory");
+    if (descriptors.size() != 5) throw Error("a worker was started without its memory");
     const WorkerOrders orders = WorkerOrders::from_bytes(bytes);
     limit_library_threads(orders.thread_share);
     Worker worker(orders, descriptors);

@@ -11,7 +11,7 @@
 
 namespace rankpool::pool {
 
-/// What a worker is told at its birth. Its descriptors are [control block, arena, segment].
+/// What a worker is told at its birth. Its descriptors are [control block, arena, segment, heap to read, heap to write].
 struct WorkerOrders {
     WorkerInfo self;
     std::uint64_t ring_bytes = 0;

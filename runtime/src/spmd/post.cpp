@@ -10,7 +10,7 @@ namespace rankpool::comm {
 
 using namespace std::chrono_literals;
 
-Post::Post(Open open, Handler handler) : handler_(std::move(handler)) {
+Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(handler)) {
     std::promise<void> opened;
     auto ready = opened.get_future();
     sigset_t all, before;
@@ -38,8 +38,9 @@ Post::Post(Open open, Handler handler) : handler_(std::move(handler)) {
     }
 }
 
-Post::Post(std::unique_ptr<Transport> transport, Handler handler)
-    : transport_(std::move(transport)),
+Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler)
+    : of_(of),
+      transport_(std::move(transport)),
       handler_(std::move(handler)),
       rank_(transport_->rank()),
       size_(transport_->size()),
@@ -92,7 +93,7 @@ void Post::loop() {
             if (stopping && outgoing.empty() && !moved) break;
             if (!moved && outgoing.empty()) transport_->wait(1s);
         }
-        (void)transport_->finish(0);
+        if (of_ == Of::job) (void)transport_->finish(0);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "rankpool: rank %d: the connection to the other ranks failed: %s\n", rank_, error.what());
         std::fflush(stderr);

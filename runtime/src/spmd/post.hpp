@@ -1,7 +1,8 @@
-// The post office of a job in pool style: one thread that owns the transport, for everybody else in the process.
+// The post office of ranks that have pools: one thread that owns their transport, for everybody else in the process.
 //
 // rank 0's program runs in main, so its transport is served by a thread of the post's own; the other ranks have nothing
-// else to do and serve it themselves.
+// else to do and serve it themselves. The transport is the job's own in run(), whose end is the job's end, or that of a
+// communicator, which leaves the rest of the job alone.
 #pragma once
 
 #include <deque>
@@ -17,12 +18,13 @@ namespace rankpool::comm {
 class Post {
   public:
     using Handler = std::function<void(Message&&)>;
-    using Open = std::function<std::unique_ptr<Transport>()>;
+    using Open = std::function<std::shared_ptr<Transport>()>;
+    enum class Of { job, communicator };
 
     /// Opens the transport on a thread of its own and serves it there. Throws what `open` throws.
-    Post(Open open, Handler handler);
+    Post(Of of, Open open, Handler handler);
     /// Takes a transport over and serves it in serve().
-    Post(std::unique_ptr<Transport> transport, Handler handler);
+    Post(Of of, std::shared_ptr<Transport> transport, Handler handler);
     ~Post();
     Post(const Post&) = delete;
     Post& operator=(const Post&) = delete;
@@ -35,13 +37,14 @@ class Post {
     void send(int destination, wire::Buffer bytes);
     /// Serves the transport on this thread until stop().
     void serve();
-    /// Everything sent so far goes out, then the transport is finished (collective) and serving ends.
+    /// Everything sent so far goes out, then a job's transport is finished (collective) and serving ends.
     void stop();
 
   private:
     void loop();
 
-    std::unique_ptr<Transport> transport_;
+    Of of_;
+    std::shared_ptr<Transport> transport_;
     Handler handler_;
     int rank_ = 0, size_ = 1, local_size_ = 1;
     std::mutex mutex_;

@@ -1,0 +1,50 @@
+#include "pool/shared_heap.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <functional>
+#include <mutex>
+
+#include <rankpool/shared_vector.hpp>
+
+namespace rankpool::pool {
+namespace {
+
+std::mutex mutex;
+SharedHeap* heap = nullptr;  // never deleted: vectors may outlive everything else
+pid_t owner = 0;
+
+}  // namespace
+
+SharedHeap& SharedHeap::instance() {
+    std::lock_guard lock(mutex);
+    if (heap == nullptr || owner != getpid()) {
+        heap = new SharedHeap;
+        owner = getpid();
+    }
+    return *heap;
+}
+
+std::optional<std::uint64_t> SharedHeap::find(const std::byte* bytes, std::size_t count) const {
+    const std::less_equal<const std::byte*> not_after;
+    const std::byte* begin = arena_.at(0);
+    const std::uint64_t size = arena_.size();
+    if (count == 0 || !not_after(begin, bytes) || !not_after(bytes, begin + size)) return std::nullopt;
+    const auto offset = static_cast<std::uint64_t>(bytes - begin);
+    if (count > size - offset) return std::nullopt;
+    return offset;
+}
+
+void* allocate_shared(std::size_t bytes) {
+    std::byte* block = SharedHeap::instance().allocate(bytes);
+    (void)madvise(block, bytes, MADV_POPULATE_WRITE);  // all pages at once: a hint, as the block begins in the middle of one
+    return block;
+}
+
+void release_shared(void* block, pid_t allocated_by) noexcept {
+    if (block == nullptr || allocated_by != getpid()) return;  // a copy made by the program's own fork: the original has it
+    SharedHeap::instance().release(static_cast<std::byte*>(block));
+}
+
+}  // namespace rankpool::pool
