@@ -67,6 +67,7 @@ void Engine::start_worker(Worker& worker) {
     orders.initializer = options_.initializer;
 
     process::ChildSpec spec;
+    spec.self.name = "PoolWorker-" + std::to_string(orders.self.index + 1);
     spec.surroundings = options_.surroundings;
     spec.description = orders.to_bytes();
     spec.descriptors = {control_fd_.get(), arena_.read_only_fd(), worker.segment_fd.get()};
