@@ -20,7 +20,8 @@
 //
 // When the program ends, by return from main or by std::exit, its daemons are terminated and its other processes joined;
 // the same when a Process ends that has started some itself. When the program or the Process is killed, or ends by _exit,
-// all of its processes end at once with it, daemons or not: nobody would be left to wait for them.
+// all of its processes end at once with it, daemons or not: nobody would be left to wait for them. What a pool's task leaves
+// running ends with its worker.
 #pragma once
 
 #include <chrono>
