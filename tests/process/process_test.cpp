@@ -52,7 +52,7 @@ struct Named {  // not trivially copyable, and sent member by member
 };
 
 TEST(Process, TakesAnyTaskFunction) {
-    const int base = 30;
+    int base = 30;  // no constant, which would not be captured
     Process pointer(exit_with_sum, 3, 4), lambda([base](int x) { std::exit(base + x); }, 5), object(Adder{20}, std::vector{1, 2, 3}),
         aggregate(Named{"nine", {{"eight", 8}, {"nine", 9}}});
     EXPECT_EQ(ends_with(pointer), 7);

@@ -22,7 +22,7 @@ struct ProcessInfo {
 };
 
 /// This process. Its name is "MainProcess" in the program itself, that of its Process in one of those, and "PoolWorker-N"
-/// in the worker with index N - 1 of a pool. Local.
+/// in the worker with index N - 1 of a pool, which is no daemon: what its tasks start is joined unless they say otherwise. Local.
 ProcessInfo current_process();
 
 /// The process that made this one; empty in the program itself. It is alive: this one would end with it. Local.

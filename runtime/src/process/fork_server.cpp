@@ -180,6 +180,7 @@ ChildId ForkServer::spawn(const ChildSpec& spec, ChildEvents events) {
     if (!alive() || !os::send_packet(socket_.get(), bytes_of(request), descriptors)) {
         std::lock_guard lock(mutex_);
         children_.erase(child);
+        alive_ = false;  // the reader may learn it later, and whoever tries again must not get this one once more
         throw LaunchError("the process that makes workers (pid " + std::to_string(pid_) + ") is gone");
     }
     return child;
