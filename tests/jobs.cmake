@@ -16,6 +16,14 @@ rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
 
 # ---- examples, in every launch ----
 set(check ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake)
+# Three workers in any order, then their ends in this one.
+set(orders "")
+foreach(order 012 021 102 120 201 210)
+  string(REGEX REPLACE "." "Worker \\0 [|] PID [0-9]+\n" lines ${order})
+  list(APPEND orders "${lines}")
+endforeach()
+list(JOIN orders "|" orders)
+set(three_workers "^(${orders})Process-1 ended with code 0\nProcess-2 ended with code 0\nProcess-3 ended with code 0\n$")
 set(squares "\\[0, 1, 4, 9, 16, 25, 36, 49\\]")
 foreach(launcher IN ITEMS alone LISTS launchers)
   set(launch "")
@@ -31,6 +39,7 @@ foreach(launcher IN ITEMS alone LISTS launchers)
     "-DSAME_AS=$<TARGET_FILE:word_count>|--serial" -P ${check} LABELS example)
   rankpool_test(example.pi.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:pi>"
     "-DEXPECT=pi = 3\\.141592653590, error" "-DSAME_AS=$<TARGET_FILE:pi>" -P ${check} LABELS example)
+  rankpool_test(example.process.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:process>" "-DEXPECT=${three_workers}" -P ${check} LABELS example)
   set(ring "ring: 4 rank.s., 400 hops, sum of the path 600\n")
   set(ranks 4)
   if(launcher STREQUAL "alone")

@@ -31,6 +31,8 @@ set(RANKPOOL_COMPILE_FAIL_SOURCES
   compile_fail/item_nested_span.cpp
   compile_fail/item_pointer.cpp
   compile_fail/item_string_view.cpp
+  compile_fail/process_argument_pointer.cpp
+  compile_fail/process_wrong_arguments.cpp
   compile_fail/reduce_both_ways.cpp
   compile_fail/reduce_wrong_op.cpp
   compile_fail/result_pointer.cpp

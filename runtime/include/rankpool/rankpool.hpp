@@ -18,6 +18,8 @@
 #include <rankpool/options.hpp>
 #include <rankpool/outcome.hpp>
 #include <rankpool/pool.hpp>
+#include <rankpool/process.hpp>
+#include <rankpool/process_info.hpp>
 #include <rankpool/remote.hpp>
 #include <rankpool/result_range.hpp>
 #include <rankpool/run.hpp>

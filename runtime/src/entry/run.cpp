@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "child/family.hpp"
 #include "launch/launch.hpp"
 #include "launch/mpi_module.hpp"
 #include "launch/same_build.hpp"
@@ -101,14 +102,17 @@ class Lead {
     std::optional<pool::Lead> lead_;
 };
 
+// With the end of main, that of the processes it started.
 int call_main(const std::function<int()>& main) {
+    int exit_code = 1;
     try {
-        return main();
+        exit_code = main();
     } catch (...) {
         process::flush_output();
         report_uncaught("main", std::current_exception());
-        return 1;
     }
+    child::end_children();
+    return exit_code;
 }
 
 }  // namespace
@@ -195,6 +199,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     try {
         Communicator world(transport, checked);
         own_code = main(world);
+        child::end_children();
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         transport->begin_end();
         if (checked) comm::agree(*transport, {"the end of main"});
@@ -207,6 +212,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
         report_uncaught(where.c_str(), std::current_exception());
         launch::let_output_through(launch);
         if (transport->size() > 1) transport->abort(1);
+        child::end_children();
         own_code = 1;
     }
     process::flush_output();

@@ -68,6 +68,7 @@ void Engine::start_worker(Worker& worker) {
     orders.initializer = options_.initializer;
 
     process::ChildSpec spec;
+    spec.self.name = "PoolWorker-" + std::to_string(orders.self.index + 1);
     spec.surroundings = options_.surroundings;
     spec.description = orders.to_bytes();
     const SharedHeap& heap = SharedHeap::instance();

@@ -30,14 +30,22 @@ struct Surroundings {
 using Work = int (*)(std::span<const std::byte> description, std::vector<os::UniqueFd> descriptors);
 
 /// The kinds of children there are; the number is what travels.
-enum class Kind : std::uint32_t { pool_worker = 0 };
-inline constexpr std::size_t kinds = 1;
+enum class Kind : std::uint32_t { pool_worker = 0, process = 1 };
+inline constexpr std::size_t kinds = 2;
 
 /// The work for each kind: given to the fork server when it starts, so that this room need not know what it is.
 using Works = Work[kinds];
 
+/// What the child will know of itself; see identity.hpp. Who its creator is, the fork server's side adds.
+struct Self {
+    std::string name;
+    bool daemon = false;
+    std::string lineage;
+};
+
 struct ChildSpec {
     Kind kind = Kind::pool_worker;
+    Self self;
     Surroundings surroundings;
     std::vector<std::byte> description;
     std::vector<int> descriptors;  // handed to the work, in this order; borrowed

@@ -18,6 +18,7 @@
 #include "os/byte_stream.hpp"
 #include "os/failure.hpp"
 #include "os/memory.hpp"
+#include "process/identity.hpp"
 #include "process/packets.hpp"
 #include <rankpool/error.hpp>
 
@@ -78,6 +79,11 @@ void ignore_terminal_signals() {
         std::signal(signal, SIG_IGN);
 }
 
+void take_signal_actions(Kind kind) {
+    if (kind == Kind::pool_worker) return ignore_terminal_signals();
+    for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);  // a few cannot be set, and need not be
+}
+
 void start_child(os::Packet spawn, const Works& works) {
     int code = 1;
     try {
@@ -86,6 +92,7 @@ void start_child(os::Packet spawn, const Works& works) {
         Request request;
         std::memcpy(&request, spawn.bytes.data(), sizeof request);
         if (request.kind >= kinds) throw Error("unknown kind of child process");
+        take_signal_actions(static_cast<Kind>(request.kind));  // again: a static initialiser may have set its own
 
         std::vector<std::byte> description;
         {
@@ -97,6 +104,14 @@ void start_child(os::Packet spawn, const Works& works) {
             surroundings.working_directory = reader.get_string();
             surroundings.umask = reader.get<mode_t>();
             for (auto count = reader.get<std::uint32_t>(); count > 0; --count) surroundings.affinity.push_back(reader.get<std::uint64_t>());
+            Identity& self = identity();
+            self.name = reader.get_string();
+            self.lineage = reader.get_string();
+            ProcessInfo& creator = self.creator.emplace();
+            creator.name = reader.get_string();
+            self.daemon = reader.get<bool>();
+            creator.pid = reader.get<pid_t>();
+            creator.daemon = reader.get<bool>();
             const auto rest = reader.rest();
             description.assign(rest.begin(), rest.end());
             const os::UniqueFd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));

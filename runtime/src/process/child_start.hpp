@@ -14,8 +14,12 @@ namespace rankpool::process {
 /// Dies with `parent`, its maker; ends at once when that is gone already.
 void die_with(pid_t parent);
 
-/// A child or server does not belong to the terminal, and only its owner ends it.
+/// A pool's worker or a server does not belong to the terminal, and only its owner ends it.
 void ignore_terminal_signals();
+
+/// What signals do to a child of that kind: a worker ignores the terminal's, to a process they do what they do by default.
+/// Async-signal-safe.
+void take_signal_actions(Kind kind);
 
 /// Flushes what this process printed (stdio and iostreams).
 void flush_output();

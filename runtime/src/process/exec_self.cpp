@@ -104,7 +104,6 @@ std::optional<ExecToken> take_exec_token(bool in_run) {
 
 void become(const ExecToken& token) {
     if (token.is_server) serve_owner(os::UniqueFd(token.socket), token.owner, program_works(), token.at_run);
-    ignore_terminal_signals();
     const os::UniqueFd socket(token.socket);
     start_child(os::receive_packet(socket.get(), 4096), program_works());
 }

@@ -18,6 +18,7 @@
 #include "os/standard_streams.hpp"
 #include "process/child_start.hpp"
 #include "process/exec_self.hpp"
+#include "process/identity.hpp"
 #include "process/packets.hpp"
 #include "process/server_loop.hpp"
 #include "process/works.hpp"
@@ -46,6 +47,11 @@ std::vector<std::byte> to_bytes(const ChildSpec& spec) {
     out.put(around.umask);
     out.put(static_cast<std::uint32_t>(around.affinity.size()));
     for (const std::uint64_t word : around.affinity) out.put(word);
+    const ProcessInfo creator = current_process();
+    for (const std::string& text : {spec.self.name, spec.self.lineage, creator.name}) out.put(text);
+    out.put(spec.self.daemon);
+    out.put(creator.pid);
+    out.put(creator.daemon);
     out.put_bytes(spec.description);
     return std::move(out.bytes());
 }
@@ -174,6 +180,7 @@ ChildId ForkServer::spawn(const ChildSpec& spec, ChildEvents events) {
     if (!alive() || !os::send_packet(socket_.get(), bytes_of(request), descriptors)) {
         std::lock_guard lock(mutex_);
         children_.erase(child);
+        alive_ = false;  // the reader may learn it later, and whoever tries again must not get this one once more
         throw LaunchError("the process that makes workers (pid " + std::to_string(pid_) + ") is gone");
     }
     return child;
@@ -182,6 +189,11 @@ ChildId ForkServer::spawn(const ChildSpec& spec, ChildEvents events) {
 void ForkServer::kill(ChildId child, int signal) {
     const Request request{Order::kill, 0, child, signal, 0};
     (void)os::send_packet(socket_.get(), bytes_of(request));  // a dead server's children are dead already
+}
+
+void ForkServer::signal(ChildId child, int signal) {
+    const Request request{Order::signal, 0, child, signal, 0};
+    (void)os::send_packet(socket_.get(), bytes_of(request));
 }
 
 void ForkServer::read_events() {
@@ -204,7 +216,7 @@ void ForkServer::read_events() {
         }
         const int status = static_cast<int>(report.value);
         if (report.news == News::started && events.started) events.started(static_cast<pid_t>(report.value));
-        if (report.news == News::failed && events.failed) events.failed(os::failure_text("fork", "a worker", status));
+        if (report.news == News::failed && events.failed) events.failed(os::failure_text("fork", "a child process", status));
         if (report.news == News::ended && events.ended)
             events.ended(WIFSIGNALED(status) ? Ended{WTERMSIG(status), 0} : Ended{0, WEXITSTATUS(status)});
     }

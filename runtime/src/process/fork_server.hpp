@@ -59,6 +59,8 @@ class ForkServer {
     ChildId spawn(const ChildSpec& spec, ChildEvents events);
     /// Sends a signal to the child's process group; nothing if it has ended.
     void kill(ChildId child, int signal);
+    /// The same to the child alone.
+    void signal(ChildId child, int signal);
     /// False once the server has died (somebody killed it): all its children are dead too.
     bool alive() const;
     pid_t pid() const { return pid_; }

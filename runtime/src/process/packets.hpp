@@ -7,7 +7,7 @@
 
 namespace rankpool::process {
 
-enum class Order : std::uint32_t { spawn, kill };
+enum class Order : std::uint32_t { spawn, kill, signal };  // kill: the process group; signal: the process alone
 
 /// Owner to server. A spawn carries descriptors: [specification memfd, working directory, stdout, stderr, the work's…].
 struct Request {

@@ -23,6 +23,25 @@
 namespace rankpool::process {
 namespace {
 
+// Holds all signals back while a child is made: one that is sent to it before it has its own actions must neither be lost,
+// as the server's are ignored, nor end it as something else.
+class SignalsHeld {
+  public:
+    SignalsHeld() {
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsHeld() { release(); }
+    SignalsHeld(const SignalsHeld&) = delete;
+    SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+    void release() const { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_;
+};
+
 class Server {
   public:
     Server(os::UniqueFd socket, pid_t owner, const Works& works, bool at_run)
@@ -60,25 +79,29 @@ class Server {
         Request request;
         if (!packet.alive || packet.bytes.size() != sizeof request) end();
         std::memcpy(&request, packet.bytes.data(), sizeof request);
-        if (request.order == Order::kill) {
+        if (request.order != Order::spawn) {
             // Only children that were not reaped yet: the pid cannot belong to anybody else.
             if (const auto child = pids_.find(request.child); child != pids_.end()) {
-                ::kill(-child->second, request.signal);
+                if (request.order == Order::kill) ::kill(-child->second, request.signal);
                 ::kill(child->second, request.signal);
             }
             return;
         }
-        const pid_t pid = by_exec_ ? spawn_by_exec(packet) : spawn_by_fork(packet);
+        const auto kind = static_cast<Kind>(request.kind);
+        const pid_t pid = by_exec_ ? spawn_by_exec(packet, kind) : spawn_by_fork(packet, kind);
         if (pid < 0) return report({News::failed, request.child, errno});
         pids_[request.child] = pid;
         children_[pid] = {request.child, os::UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)))};
         report({News::started, request.child, pid});
     }
 
-    pid_t spawn_by_fork(os::Packet& packet) {
+    pid_t spawn_by_fork(os::Packet& packet, Kind kind) {
         const pid_t server = getpid();
+        const SignalsHeld held;
         const pid_t pid = fork();
         if (pid != 0) return pid;
+        take_signal_actions(kind);
+        held.release();
         setpgid(0, 0);
         die_with(server);
         socket_.reset();
@@ -87,15 +110,18 @@ class Server {
         start_child(std::move(packet), works_);
     }
 
-    pid_t spawn_by_exec(const os::Packet& packet) {
+    pid_t spawn_by_exec(const os::Packet& packet, Kind kind) {
         os::SocketPair pair = os::socket_pair();
         std::vector<int> descriptors;
         for (const auto& fd : packet.descriptors) descriptors.push_back(fd.get());
         if (!os::send_packet(pair.first.get(), packet.bytes, descriptors)) return -1;
         const ExecImage image(false, at_run_, pair.second.get(), getpid());
         const pid_t server = getpid();
+        const SignalsHeld held;
         const pid_t pid = fork();
         if (pid != 0) return pid;
+        take_signal_actions(kind);  // the exec keeps them
+        held.release();
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);  // survives the exec
         if (getppid() != server) _exit(1);
