@@ -55,12 +55,19 @@ Engine::Engine(EngineOptions options)
         workers_.push_back(std::make_unique<Worker>());
         workers_.back()->index = i;
     }
-    for (auto& worker : workers_) start_worker(*worker);
+    try {
+        for (auto& worker : workers_) start_worker(*worker);
+    } catch (...) {
+        end();  // those that were started know this engine
+        throw;
+    }
     // Their pids are part of what workers() tells, and a machine without room for them should say so now.
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); });
 }
 
-Engine::~Engine() {
+Engine::~Engine() { end(); }
+
+void Engine::end() {
     terminate(std::make_exception_ptr(CancelledError("the pool was destroyed before this work was done")));
     drive([&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); },
           Clock::now() + 30s);

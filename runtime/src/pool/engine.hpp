@@ -95,6 +95,7 @@ class Engine {
     struct Worker;
     struct Mail;
 
+    void end();
     void start_worker(Worker& worker);
     bool advance();
     void open_mail();
