@@ -10,6 +10,17 @@ foreach(launcher IN LISTS launchers)
   set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
 endforeach()
 
+# What Python's suites check, by number.
+add_executable(semantics_pool_tests semantics/main.cpp semantics/pool_results_test.cpp semantics/pool_lifecycle_test.cpp)
+target_include_directories(semantics_pool_tests PRIVATE .)
+target_link_libraries(semantics_pool_tests PRIVATE test_support rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(semantics_pool_tests REUSE_FROM pool_tests)
+rankpool_test(semantics.pool.alone COMMAND semantics_pool_tests LABELS semantics)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(semantics.pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:semantics_pool_tests> LABELS semantics)
+  set_property(TEST semantics.pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
 add_executable(foreign_tests foreign/foreign_test.cpp)
 target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
 rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
