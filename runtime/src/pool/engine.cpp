@@ -145,15 +145,19 @@ void Engine::cancel(JobId id, bool at_once) {
     const auto found = jobs_.find(id);
     if (found == jobs_.end()) return;
     Job& job = *found->second;
-    job.cancelled = true;
     if (at_once) job.sink = nullptr;
-    std::erase_if(pending_, [&](const PendingRange& range) { return range.job == id; });
-    for (const auto& [sequence, of] : open_ranges_)
-        if (of == id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
-    // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
-    reinterpret_cast<JobBlock*>(job.block.data())->dropped.store(1, std::memory_order_seq_cst);
+    withdraw(job);
     retire_ranges();
     finish_jobs();
+}
+
+void Engine::withdraw(Job& job) {
+    job.cancelled = true;
+    std::erase_if(pending_, [&](const PendingRange& range) { return range.job == job.id; });
+    for (const auto& [sequence, of] : open_ranges_)
+        if (of == job.id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
+    // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
+    reinterpret_cast<JobBlock*>(job.block.data())->dropped.store(1, std::memory_order_seq_cst);
 }
 
 void Engine::publish_waiting() {
@@ -212,9 +216,8 @@ void Engine::finish(Job& job) {
 void Engine::finish_jobs() {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
         Job& now = *job->second;
-        const bool over = now.coverage.complete() ||
-                          (now.cancelled && std::none_of(workers_.begin(), workers_.end(),
-                                                         [&](const auto& worker) { return works_on(*worker, now); }));
+        const bool over = now.cancelled && !broken_ ? std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); })
+                                        : now.coverage.complete();
         if (!over) {
             ++job;
             continue;

@@ -103,6 +103,9 @@ class Engine {
     void settle_loss(Worker& worker, process::Ended how);
     void take(Worker& worker, const ReceivedFrame& frame);
     void drain(Worker& worker);
+    bool without_progress(Job& job);
+    void fail_rest(Job& job, const std::exception_ptr& error);
+    void withdraw(Job& job);
     void give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one);
     void fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker);
     void publish_waiting();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "pool/engine_parts.hpp"
 #include "pool/worker.hpp"
@@ -17,6 +18,8 @@ namespace {
 constexpr int start_attempts = 3;
 // … but one that a signal ended before it could do anything may have had somebody's attention: that is no fault of its own.
 constexpr int killed_attempts = 50;
+// So many deaths before the first item of a claim, with nothing done in between, are the call's own fault.
+constexpr int fruitless_deaths = 10;
 
 std::string how_it_ended(const process::Ended& how) {
     if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
@@ -169,8 +172,27 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
         }
     } else if (block > 1) {
         give_back(job, running, running + block, true);  // one of them did it: find out which
+    } else if (worker.fault.empty() && !worker.timed_out && without_progress(job)) {
+        // Reading the function or the items ends every worker: it would go on for ever.
+        const std::string text = describe(worker) + " " + how_it_ended(how) + " before it could run item " + std::to_string(running) + ", like " +
+                                 std::to_string(fruitless_deaths - 1) + " others before it: reading the function or its arguments seems to end every worker";
+        if (options_.on_loss == OnLoss::break_pool) return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
+        return fail_rest(job, std::make_exception_ptr(WorkerLost(text, how.signal, how.exit_code, running, info(worker))));
     }
     give_back(job, running + block, end, false);
+}
+
+bool Engine::without_progress(Job& job) {
+    if (std::exchange(job.done_at_last_death, job.coverage.done()) != job.coverage.done()) job.deaths_without_progress = 0;
+    return ++job.deaths_without_progress >= fruitless_deaths;
+}
+
+void Engine::fail_rest(Job& job, const std::exception_ptr& error) {
+    wire::Buffer bytes;
+    wire::encode_exception(bytes, error);
+    if (job.sink != nullptr) job.sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
+    job.coverage.add(job.coverage.first(), job.coverage.end() - job.coverage.first());  // what still arrives is for nobody
+    withdraw(job);
 }
 
 void Engine::give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one) {

@@ -23,6 +23,8 @@ struct Engine::Job {
     ArenaBlock block, items, ends;
     bool cancelled = false;
     std::unordered_map<std::uint64_t, int> losses;  // of items, under OnLoss::retry
+    int deaths_without_progress = 0;  // of workers that had taken items and not started one
+    std::uint64_t done_at_last_death = 0;
 };
 
 struct Engine::Worker {
