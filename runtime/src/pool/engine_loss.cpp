@@ -246,7 +246,7 @@ void Engine::watch_time() {
         const std::uint64_t running = page.running.load(std::memory_order_acquire);
         if (page.block.load(std::memory_order_acquire) == 0) continue;
         const std::int64_t since = page.since.load(std::memory_order_relaxed);
-        if (now - since <= options_.task_timeout.count() || page.running.load(std::memory_order_acquire) != running) continue;
+        if (since == not_timed || now - since <= options_.task_timeout.count() || page.running.load(std::memory_order_acquire) != running) continue;
         worker->timed_out = true;
         server_->kill(worker->child, SIGKILL);
     }

@@ -330,6 +330,7 @@ class Worker {
         const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
         context.in_item = false;
         process::flush_standard_output();
+        if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
         return reached;
     }
 
