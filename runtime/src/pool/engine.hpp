@@ -114,6 +114,8 @@ class Engine {
     void finish_jobs();
     void finish(Job& job);
     void watch_time();
+    bool is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const;
+    bool stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const;
     void break_down(const std::exception_ptr& why);
     bool works_on(const Worker& worker, const Job& job) const;
     WorkerInfo info(const Worker& worker) const;

@@ -1,12 +1,14 @@
 // The engine's answer to workers that end: what was lost, what is run again, who takes the place. See control.hpp for
 // why exactly one item is in doubt.
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <utility>
 
 #include "pool/engine_parts.hpp"
 #include "pool/worker.hpp"
+#include "process/process_state.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -20,6 +22,8 @@ constexpr int start_attempts = 3;
 constexpr int killed_attempts = 50;
 // So many deaths before the first item of a claim, with nothing done in between, are the call's own fault.
 constexpr int fruitless_deaths = 10;
+// With a shorter task_timeout, workers that do not move are still looked at no more often than this.
+constexpr std::chrono::milliseconds shortest_stop{50};
 
 std::string how_it_ended(const process::Ended& how) {
     if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
@@ -239,17 +243,35 @@ void Engine::find_orphans() {
 
 void Engine::watch_time() {
     if (options_.task_timeout.count() <= 0) return;
-    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    const auto now = std::chrono::steady_clock::now();
     for (auto& worker : workers_) {
-        if (!worker->alive || worker->timed_out || worker->state() != WorkerState::working) continue;
-        const WorkerPage& page = worker->segment->page();
-        const std::uint64_t running = page.running.load(std::memory_order_acquire);
-        if (page.block.load(std::memory_order_acquire) == 0) continue;
-        const std::int64_t since = page.since.load(std::memory_order_relaxed);
-        if (since == not_timed || now - since <= options_.task_timeout.count() || page.running.load(std::memory_order_acquire) != running) continue;
+        if (!worker->alive || worker->timed_out || !(is_overdue(*worker, now) || stays_stopped(*worker, now))) continue;
         worker->timed_out = true;
         server_->kill(worker->child, SIGKILL);
     }
+}
+
+bool Engine::is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const {
+    if (worker.state() != WorkerState::working) return false;
+    const WorkerPage& page = worker.segment->page();
+    const std::uint64_t running = page.running.load(std::memory_order_acquire);
+    if (page.block.load(std::memory_order_acquire) == 0) return false;
+    const std::int64_t since = page.since.load(std::memory_order_relaxed);
+    if (since == not_timed || now.time_since_epoch().count() - since <= options_.task_timeout.count()) return false;
+    return page.running.load(std::memory_order_acquire) == running;
+}
+
+// Somebody may stop a worker that runs no item (SIGSTOP): it would keep what it has taken, and the orphan search, waiting.
+// That it does not move is seen here; that it is stopped, and not just idle or reading its input, in /proc.
+bool Engine::stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const {
+    if (!worker.started || jobs_.empty()) return false;
+    const WorkerPage& page = worker.segment->page();
+    const std::array<std::uint64_t, 3> seen{page.state.load(std::memory_order_relaxed), page.job.load(std::memory_order_relaxed),
+                                            page.running.load(std::memory_order_relaxed)};
+    if (std::exchange(worker.seen, seen) != seen) worker.seen_since = now;
+    if (now - worker.seen_since < std::max<std::chrono::nanoseconds>(options_.task_timeout, shortest_stop)) return false;
+    worker.seen_since = now;  // the next look is due as late as this one
+    return process::is_stopped(worker.pid);
 }
 
 void Engine::break_down(const std::exception_ptr& why) {

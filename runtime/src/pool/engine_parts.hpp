@@ -1,6 +1,7 @@
 // The engine's own records; see engine.hpp. For the engine's files only.
 #pragma once
 
+#include <array>
 #include <unordered_map>
 
 #include "pool/engine.hpp"
@@ -40,6 +41,8 @@ struct Engine::Worker {
     int failed_starts = 0;
     std::string fault;     // why we killed it, where we did
     bool timed_out = false;
+    std::array<std::uint64_t, 3> seen{};  // where it was when watch_time() looked, and since when
+    std::chrono::steady_clock::time_point seen_since{};
     WorkerStats past;      // of the processes before this one
 
     WorkerState state() const { return static_cast<WorkerState>(segment->page().state.load(std::memory_order_seq_cst)); }
