@@ -375,6 +375,10 @@ void Engine::terminate(const std::exception_ptr& why) {
 }
 
 std::vector<WorkerStats> Engine::stats() {
+    {  // nobody may have looked since a worker died
+        std::lock_guard lock(mutex_);
+        advance();
+    }
     // A worker that is being replaced has its pid in a moment; nobody should be given a 0 for it.
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); }, Clock::now() + 1s);
     std::lock_guard lock(mutex_);
