@@ -1,5 +1,6 @@
 # Pools in every launch, programs without run(), plugins, examples.
-add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp)
+add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp
+  pool/caller_memory_test.cpp pool/idle_test.cpp)
 target_include_directories(pool_tests PRIVATE .)
 target_link_libraries(pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
 target_precompile_headers(pool_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
@@ -8,6 +9,15 @@ set_property(TEST pool.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
 foreach(launcher IN LISTS launchers)
   rankpool_test(pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS ${launcher})
   set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
+# The same digits, byte for byte, in every launch.
+add_executable(pool_digest pool/digest.cpp)
+target_link_libraries(pool_digest PRIVATE rankpool::rankpool rankpool_flags)
+foreach(launcher IN LISTS launchers)
+  list(JOIN launch_${launcher} "|" launch)
+  rankpool_test(pool.digits.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}|3|$<TARGET_FILE:pool_digest>" -DSAME_AS=$<TARGET_FILE:pool_digest>
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake LABELS ${launcher})
 endforeach()
 
 # What Python's suites check, by number.
