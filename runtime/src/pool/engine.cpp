@@ -244,7 +244,10 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         }
     } caller(*this, role == Role::caller);
     while (!done()) {
-        if (until && Clock::now() >= *until) return false;
+        if (until && Clock::now() >= *until) {
+            watch_time();
+            return false;
+        }
         const bool give_way = role == Role::service && (callers_ > 0 || Clock::now() - caller_left_ < linger);
         if (driving_ || give_way) {
             if (driving_ && role == Role::caller) control_.doorbell.signal();  // should a service be asleep in it
@@ -264,6 +267,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
             std::chrono::nanoseconds limit = 1s;
             if (options_.task_timeout.count() > 0 && !jobs_.empty())
                 limit = std::clamp<std::chrono::nanoseconds>(options_.task_timeout / 8, 1ms, 50ms);
+            if (std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->halted.has_value(); })) limit = 1ms;
             if (until) limit = std::min<std::chrono::nanoseconds>(limit, *until - Clock::now());
             lock.unlock();
             // A service has no result to be quick for.
@@ -273,6 +277,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         driving_ = false;
         if (waiting_ > 0) turn_.notify_all();
     }
+    watch_time();  // nobody may look again for long: who was halted and is not late goes on
     return true;
 }
 

@@ -24,6 +24,8 @@ constexpr int killed_attempts = 50;
 constexpr int fruitless_deaths = 10;
 // With a shorter task_timeout, workers that do not move are still looked at no more often than this.
 constexpr std::chrono::milliseconds shortest_stop{50};
+// A worker that does not come to a halt in this time is deep in the kernel, and in no other item.
+constexpr std::chrono::seconds longest_halt{1};
 
 std::string how_it_ended(const process::Ended& how) {
     if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
@@ -56,6 +58,7 @@ void Engine::start_worker(Worker& worker) {
     worker.started = false;
     worker.fault.clear();
     worker.timed_out = false;
+    worker.halted.reset();
     worker.ring.reset();
     worker.segment.reset();
     worker.segment_fd = Segment::create(ring_bytes_);
@@ -245,7 +248,23 @@ void Engine::watch_time() {
     if (options_.task_timeout.count() <= 0) return;
     const auto now = std::chrono::steady_clock::now();
     for (auto& worker : workers_) {
-        if (!worker->alive || worker->timed_out || !(is_overdue(*worker, now) || stays_stopped(*worker, now))) continue;
+        if (!worker->alive || worker->timed_out) continue;
+        // The item may end before a signal arrives, and the kill would hit the next one. So the worker is halted first,
+        // and judged when it stands still; a signal that cannot halt it for so long is given up.
+        const bool stands = worker->halted && (process::is_stopped(worker->pid) || now - *worker->halted > longest_halt);
+        if (is_overdue(*worker, worker->halted.value_or(now))) {  // the time it is halted is not the item's
+            if (!worker->halted) {
+                worker->halted = now;
+                server_->kill(worker->child, SIGSTOP);
+            }
+            if (!stands) continue;
+        } else if (worker->halted) {
+            worker->halted.reset();
+            server_->kill(worker->child, SIGCONT);
+            continue;
+        } else if (!stays_stopped(*worker, now)) {
+            continue;
+        }
         worker->timed_out = true;
         server_->kill(worker->child, SIGKILL);
     }

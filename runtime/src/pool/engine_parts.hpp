@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <chrono>
+#include <optional>
 #include <unordered_map>
 
 #include "pool/engine.hpp"
@@ -41,6 +43,7 @@ struct Engine::Worker {
     int failed_starts = 0;
     std::string fault;     // why we killed it, where we did
     bool timed_out = false;
+    std::optional<std::chrono::steady_clock::time_point> halted;  // by watch_time(), for a closer look
     std::array<std::uint64_t, 3> seen{};  // where it was when watch_time() looked, and since when
     std::chrono::steady_clock::time_point seen_since{};
     WorkerStats past;      // of the processes before this one
