@@ -515,6 +515,31 @@ TEST_P(WorkerDeath, IsNotTheFateOfATaskWhoseResultNobodyFetches) {
     }
 }
 
+// Items that end at about the moment when their time is up are followed by short ones, which have all the time they need.
+TEST_P(WorkerDeath, ByATimeoutNeverHitsTheNextItem) {
+    auto chosen = options();
+    chosen.task_timeout = 100ms;
+    Pool pool(chosen);
+    constexpr int limit = 100'000;
+    std::vector<int> microseconds;
+    for (int i = 0; i < 120; ++i) {
+        microseconds.push_back(limit + i * 37 % 12'000);
+        for (int s = 0; s < 4; ++s) microseconds.push_back(500);
+    }
+    auto outcomes = pool.map_outcomes([](int wait) {
+        std::this_thread::sleep_for(std::chrono::microseconds(wait));
+        return wait;
+    }, microseconds, {.chunksize = 10});
+    for (std::size_t i = 0; i < microseconds.size(); ++i) {
+        if (outcomes[i].has_value()) {
+            EXPECT_EQ(outcomes[i].value(), microseconds[i]);
+        } else {
+            EXPECT_GE(microseconds[i], limit) << "item " << i;
+            EXPECT_THROW((void)outcomes[i].value(), rankpool::TaskTimeout);
+        }
+    }
+}
+
 // ---- other answers to a loss ----
 
 TEST_P(WorkerDeath, WithRetryRunsOnlyTheLostItemsAgain) {
