@@ -1,5 +1,6 @@
 # Pools in every launch, programs without run(), plugins, examples.
-add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp)
+add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp
+  pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp)
 target_include_directories(pool_tests PRIVATE .)
 target_link_libraries(pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
 target_precompile_headers(pool_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
@@ -8,6 +9,39 @@ set_property(TEST pool.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
 foreach(launcher IN LISTS launchers)
   rankpool_test(pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS ${launcher})
   set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
+# The same digits, byte for byte, in every launch.
+add_executable(pool_digest pool/digest.cpp)
+target_link_libraries(pool_digest PRIVATE rankpool::rankpool rankpool_flags)
+foreach(launcher IN LISTS launchers)
+  list(JOIN launch_${launcher} "|" launch)
+  rankpool_test(pool.digits.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}|3|$<TARGET_FILE:pool_digest>" -DSAME_AS=$<TARGET_FILE:pool_digest>
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake LABELS ${launcher})
+endforeach()
+
+# What Python's suites check, by number.
+add_executable(semantics_pool_tests semantics/main.cpp semantics/pool_results_test.cpp semantics/pool_lifecycle_test.cpp)
+target_include_directories(semantics_pool_tests PRIVATE .)
+target_link_libraries(semantics_pool_tests PRIVATE test_support rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(semantics_pool_tests REUSE_FROM pool_tests)
+rankpool_test(semantics.pool.alone COMMAND semantics_pool_tests LABELS semantics)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(semantics.pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:semantics_pool_tests> LABELS semantics)
+  set_property(TEST semantics.pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
+# Workers that die in every way at every moment.
+add_executable(faults_pool_tests faults/main.cpp faults/worker_death_test.cpp faults/storm_test.cpp)
+target_include_directories(faults_pool_tests PRIVATE .)
+target_link_libraries(faults_pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(faults_pool_tests REUSE_FROM pool_tests)
+foreach(suite IN ITEMS WorkerDeath Storm)
+  rankpool_test(faults.${suite}.alone COMMAND faults_pool_tests --gtest_filter=*/${suite}.* TIMEOUT 60 LABELS faults)
+  foreach(launcher IN LISTS launchers)
+    rankpool_test(faults.${suite}.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:faults_pool_tests> --gtest_filter=*/${suite}.* TIMEOUT 60 LABELS faults)
+    set_property(TEST faults.${suite}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+  endforeach()
 endforeach()
 
 add_executable(foreign_tests foreign/foreign_test.cpp)

@@ -102,10 +102,12 @@ class Pool {
         if constexpr (task::in_rows<R> && std::is_same_v<std::ranges::range_value_t<Out>, R>) {
             output.rows = reinterpret_cast<std::byte*>(std::ranges::data(out));
             pool::run_call(core_, typed.descriptor(), typed.bytes, rows.input(), options, output);
+            rows.add_refused(output);
             if (output.error) std::rethrow_exception(output.error);
         } else {
             const pool::RawResults<R> results(count, output);
             pool::run_call(core_, typed.descriptor(), typed.bytes, rows.input(), options, output);
+            rows.add_refused(output);
             if (output.error) std::rethrow_exception(output.error);
             for (std::size_t i = 0; i < count; ++i) std::ranges::data(out)[i] = results.at(i, output);
         }

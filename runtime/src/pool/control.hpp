@@ -70,6 +70,9 @@ enum class WorkerState : std::uint32_t {
     initializer_failed = 6,  // its error is in the ring
 };
 
+/// `since` of a worker whose item has ended: the time until its result has found room is not the item's.
+inline constexpr std::int64_t not_timed = INT64_MAX;
+
 /// The first page of a worker's segment.
 struct WorkerPage {
     alignas(line) std::atomic<std::uint32_t> state;  // WorkerState
@@ -79,7 +82,7 @@ struct WorkerPage {
     std::atomic<std::uint64_t> running;              // first item that is not known to be done
     std::atomic<std::uint64_t> block;                // items in doubt from `running` on; 0: nothing is being run
     std::atomic<std::uint64_t> frame_first;          // fixed-size results from this item on lie behind the ring's tail, or in place, unannounced
-    std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started
+    std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started; not_timed behind its end
     std::atomic<std::int64_t> busy;                  // ns of work so far
     std::atomic<std::uint64_t> items;                // items run so far
     alignas(line) shm::RingHeader ring;              // results: produced by the worker, consumed by the pool

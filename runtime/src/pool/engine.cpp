@@ -56,12 +56,19 @@ Engine::Engine(EngineOptions options)
         workers_.push_back(std::make_unique<Worker>());
         workers_.back()->index = i;
     }
-    for (auto& worker : workers_) start_worker(*worker);
+    try {
+        for (auto& worker : workers_) start_worker(*worker);
+    } catch (...) {
+        end();  // those that were started know this engine
+        throw;
+    }
     // Their pids are part of what workers() tells, and a machine without room for them should say so now.
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); });
 }
 
-Engine::~Engine() {
+Engine::~Engine() { end(); }
+
+void Engine::end() {
     terminate(std::make_exception_ptr(CancelledError("the pool was destroyed before this work was done")));
     drive([&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); },
           Clock::now() + 30s);
@@ -153,17 +160,21 @@ bool Engine::cancel(JobId id, bool at_once) {
     const auto found = jobs_.find(id);
     if (found == jobs_.end()) return false;
     Job& job = *found->second;
-    job.cancelled = true;
     at_once = at_once && !job.in_place;
     if (at_once) job.sink = nullptr;
-    std::erase_if(pending_, [&](const PendingRange& range) { return range.job == id; });
-    for (const auto& [sequence, of] : open_ranges_)
-        if (of == id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
-    // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
-    job.block_of().dropped.store(1, std::memory_order_seq_cst);
+    withdraw(job);
     retire_ranges();
     finish_jobs();
     return at_once;
+}
+
+void Engine::withdraw(Job& job) {
+    job.cancelled = true;
+    std::erase_if(pending_, [&](const PendingRange& range) { return range.job == job.id; });
+    for (const auto& [sequence, of] : open_ranges_)
+        if (of == job.id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
+    // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
+    job.block_of().dropped.store(1, std::memory_order_seq_cst);
 }
 
 void Engine::publish_waiting() {
@@ -223,7 +234,7 @@ void Engine::finish_jobs() {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
         Job& now = *job->second;
         // After an early end somebody may still be at work in the program's memory.
-        const bool early = now.cancelled || (broken_ && now.in_place);
+        const bool early = broken_ ? now.in_place : now.cancelled;
         const bool over = early ? std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); })
                                 : now.coverage.complete();
         if (!over) {
@@ -252,7 +263,10 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         }
     } caller(*this, role == Role::caller);
     while (!done()) {
-        if (until && Clock::now() >= *until) return false;
+        if (until && Clock::now() >= *until) {
+            watch_time();
+            return false;
+        }
         const bool give_way = role == Role::service && (callers_ > 0 || Clock::now() - caller_left_ < linger);
         if (driving_ || give_way) {
             if (driving_ && role == Role::caller) control_.doorbell.signal();  // should a service be asleep in it
@@ -272,6 +286,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
             std::chrono::nanoseconds limit = 1s;
             if (options_.task_timeout.count() > 0 && !jobs_.empty())
                 limit = std::clamp<std::chrono::nanoseconds>(options_.task_timeout / 8, 1ms, 50ms);
+            if (std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->halted.has_value(); })) limit = 1ms;
             if (until) limit = std::min<std::chrono::nanoseconds>(limit, *until - Clock::now());
             lock.unlock();
             // A service has no result to be quick for.
@@ -281,6 +296,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         driving_ = false;
         if (waiting_ > 0) turn_.notify_all();
     }
+    watch_time();  // nobody may look again for long: who was halted and is not late goes on
     return true;
 }
 
@@ -397,6 +413,10 @@ void Engine::terminate(const std::exception_ptr& why) {
 }
 
 std::vector<WorkerStats> Engine::stats() {
+    {  // nobody may have looked since a worker died
+        std::lock_guard lock(mutex_);
+        advance();
+    }
     // A worker that is being replaced has its pid in a moment; nobody should be given a 0 for it.
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); }, Clock::now() + 1s);
     std::lock_guard lock(mutex_);

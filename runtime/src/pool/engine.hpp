@@ -96,6 +96,7 @@ class Engine {
     struct Worker;
     struct Mail;
 
+    void end();
     void start_worker(Worker& worker);
     void place(Job& job, JobBlock& block, const Items& items);
     void deliver_placed(Job& job, std::uint64_t first, std::uint64_t count);
@@ -105,6 +106,9 @@ class Engine {
     void settle_loss(Worker& worker, process::Ended how);
     void take(Worker& worker, const ReceivedFrame& frame);
     void drain(Worker& worker);
+    bool without_progress(Job& job);
+    void fail_rest(Job& job, const std::exception_ptr& error);
+    void withdraw(Job& job);
     void give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one);
     void fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker);
     void publish_waiting();
@@ -113,6 +117,8 @@ class Engine {
     void finish_jobs();
     void finish(Job& job);
     void watch_time();
+    bool is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const;
+    bool stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const;
     void break_down(const std::exception_ptr& why);
     bool works_on(const Worker& worker, const Job& job) const;
     WorkerInfo info(const Worker& worker) const;

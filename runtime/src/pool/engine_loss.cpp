@@ -1,12 +1,15 @@
 // The engine's answer to workers that end: what was lost, what is run again, who takes the place. See control.hpp for
 // why exactly one item is in doubt.
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "pool/engine_parts.hpp"
 #include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
+#include "process/process_state.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -18,6 +21,12 @@ namespace {
 constexpr int start_attempts = 3;
 // … but one that a signal ended before it could do anything may have had somebody's attention: that is no fault of its own.
 constexpr int killed_attempts = 50;
+// So many deaths before the first item of a claim, with nothing done in between, are the call's own fault.
+constexpr int fruitless_deaths = 10;
+// With a shorter task_timeout, workers that do not move are still looked at no more often than this.
+constexpr std::chrono::milliseconds shortest_stop{50};
+// A worker that does not come to a halt in this time is deep in the kernel, and in no other item.
+constexpr std::chrono::seconds longest_halt{1};
 
 std::string how_it_ended(const process::Ended& how) {
     if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
@@ -50,6 +59,7 @@ void Engine::start_worker(Worker& worker) {
     worker.started = false;
     worker.fault.clear();
     worker.timed_out = false;
+    worker.halted.reset();
     worker.ring.reset();
     worker.segment.reset();
     worker.segment_fd = Segment::create(ring_bytes_);
@@ -174,8 +184,27 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
         }
     } else if (block > 1) {
         give_back(job, running, running + block, true);  // one of them did it: find out which
+    } else if (worker.fault.empty() && !worker.timed_out && without_progress(job)) {
+        // Reading the function or the items ends every worker: it would go on for ever.
+        const std::string text = describe(worker) + " " + how_it_ended(how) + " before it could run item " + std::to_string(running) + ", like " +
+                                 std::to_string(fruitless_deaths - 1) + " others before it: reading the function or its arguments seems to end every worker";
+        if (options_.on_loss == OnLoss::break_pool) return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
+        return fail_rest(job, std::make_exception_ptr(WorkerLost(text, how.signal, how.exit_code, running, info(worker))));
     }
     give_back(job, running + block, end, false);
+}
+
+bool Engine::without_progress(Job& job) {
+    if (std::exchange(job.done_at_last_death, job.coverage.done()) != job.coverage.done()) job.deaths_without_progress = 0;
+    return ++job.deaths_without_progress >= fruitless_deaths;
+}
+
+void Engine::fail_rest(Job& job, const std::exception_ptr& error) {
+    wire::Buffer bytes;
+    wire::encode_exception(bytes, error);
+    if (job.sink != nullptr) job.sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
+    job.coverage.add(job.coverage.first(), job.coverage.end() - job.coverage.first());  // what still arrives is for nobody
+    withdraw(job);
 }
 
 void Engine::give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one) {
@@ -222,17 +251,51 @@ void Engine::find_orphans() {
 
 void Engine::watch_time() {
     if (options_.task_timeout.count() <= 0) return;
-    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    const auto now = std::chrono::steady_clock::now();
     for (auto& worker : workers_) {
-        if (!worker->alive || worker->timed_out || worker->state() != WorkerState::working) continue;
-        const WorkerPage& page = worker->segment->page();
-        const std::uint64_t running = page.running.load(std::memory_order_acquire);
-        if (page.block.load(std::memory_order_acquire) == 0) continue;
-        const std::int64_t since = page.since.load(std::memory_order_relaxed);
-        if (now - since <= options_.task_timeout.count() || page.running.load(std::memory_order_acquire) != running) continue;
+        if (!worker->alive || worker->timed_out) continue;
+        // The item may end before a signal arrives, and the kill would hit the next one. So the worker is halted first,
+        // and judged when it stands still; a signal that cannot halt it for so long is given up.
+        const bool stands = worker->halted && (process::is_stopped(worker->pid) || now - *worker->halted > longest_halt);
+        if (is_overdue(*worker, worker->halted.value_or(now))) {  // the time it is halted is not the item's
+            if (!worker->halted) {
+                worker->halted = now;
+                server_->kill(worker->child, SIGSTOP);
+            }
+            if (!stands) continue;
+        } else if (worker->halted) {
+            worker->halted.reset();
+            server_->kill(worker->child, SIGCONT);
+            continue;
+        } else if (!stays_stopped(*worker, now)) {
+            continue;
+        }
         worker->timed_out = true;
         server_->kill(worker->child, SIGKILL);
     }
+}
+
+bool Engine::is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const {
+    if (worker.state() != WorkerState::working) return false;
+    const WorkerPage& page = worker.segment->page();
+    const std::uint64_t running = page.running.load(std::memory_order_acquire);
+    if (page.block.load(std::memory_order_acquire) == 0) return false;
+    const std::int64_t since = page.since.load(std::memory_order_relaxed);
+    if (since == not_timed || now.time_since_epoch().count() - since <= options_.task_timeout.count()) return false;
+    return page.running.load(std::memory_order_acquire) == running;
+}
+
+// Somebody may stop a worker that runs no item (SIGSTOP): it would keep what it has taken, and the orphan search, waiting.
+// That it does not move is seen here; that it is stopped, and not just idle or reading its input, in /proc.
+bool Engine::stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const {
+    if (!worker.started || jobs_.empty()) return false;
+    const WorkerPage& page = worker.segment->page();
+    const std::array<std::uint64_t, 3> seen{page.state.load(std::memory_order_relaxed), page.job.load(std::memory_order_relaxed),
+                                            page.running.load(std::memory_order_relaxed)};
+    if (std::exchange(worker.seen, seen) != seen) worker.seen_since = now;
+    if (now - worker.seen_since < std::max<std::chrono::nanoseconds>(options_.task_timeout, shortest_stop)) return false;
+    worker.seen_since = now;  // the next look is due as late as this one
+    return process::is_stopped(worker.pid);
 }
 
 void Engine::break_down(const std::exception_ptr& why) {

@@ -1,6 +1,9 @@
 // The engine's own records; see engine.hpp. For the engine's files only.
 #pragma once
 
+#include <array>
+#include <chrono>
+#include <optional>
 #include <unordered_map>
 
 #include "pool/engine.hpp"
@@ -26,6 +29,8 @@ struct Engine::Job {
     JobBlock& block_of() const { return *reinterpret_cast<JobBlock*>(block.data()); }
 
     std::unordered_map<std::uint64_t, int> losses;  // of items, under OnLoss::retry
+    int deaths_without_progress = 0;  // of workers that had taken items and not started one
+    std::uint64_t done_at_last_death = 0;
 };
 
 struct Engine::Worker {
@@ -41,6 +46,9 @@ struct Engine::Worker {
     int failed_starts = 0;
     std::string fault;     // why we killed it, where we did
     bool timed_out = false;
+    std::optional<std::chrono::steady_clock::time_point> halted;  // by watch_time(), for a closer look
+    std::array<std::uint64_t, 3> seen{};  // where it was when watch_time() looked, and since when
+    std::chrono::steady_clock::time_point seen_since{};
     WorkerStats past;      // of the processes before this one
 
     WorkerState state() const { return static_cast<WorkerState>(segment->page().state.load(std::memory_order_seq_cst)); }

@@ -121,6 +121,17 @@ bool Stream::read_item(Chunk& chunk) {
     bool more = false;
     try {
         more = pull_(chunk.bytes());
+    } catch (const RefusedItem& refused) {
+        chunk.bytes().shrink(before);
+        Ready ready;
+        ready.error = refused.error;
+        std::uint64_t index;
+        {
+            std::lock_guard lock(mutex_);
+            index = read_++;
+        }
+        arrived(index, std::move(ready));
+        return false;  // the chunk ends before it; the next one begins behind it
     } catch (...) {
         error = std::current_exception();
         chunk.bytes().shrink(before);

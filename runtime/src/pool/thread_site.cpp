@@ -302,17 +302,20 @@ bool ThreadSite::cancel(std::uint64_t id) {
 }
 
 void ThreadSite::terminate() {
-    shared_->stop.store(1);
     const Failure cancelled = failure_of(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")), {});
     std::unique_lock lock(shared_->mutex);
-    while (!shared_->batches.empty()) {
-        const auto batch = shared_->batches.begin()->second;
-        shared_->batches.erase(shared_->batches.begin());
+    for (auto& [id, batch] : shared_->batches) {
         batch->cancelled = true;
         if (batch->sink == nullptr) continue;
         batch->sink->rest_failed(cancelled);
         batch->sink = nullptr;  // what still runs is for nobody
+    }
+    shared_->stop.store(1);  // only now: what a task returns because of it must not count, and none may be started
+    while (!shared_->batches.empty()) {
+        const auto batch = shared_->batches.begin()->second;
+        shared_->batches.erase(shared_->batches.begin());
         const auto over = std::move(batch->over);
+        if (!over) continue;
         lock.unlock();
         over();
         lock.lock();

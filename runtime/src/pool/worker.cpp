@@ -34,6 +34,10 @@ constexpr double claim_ns = 200'000;
 constexpr double trivial_ns = 100;
 constexpr double block_ns = 5'000;
 constexpr std::uint64_t largest_block = 4096;
+// What was measured before may not hold for these items: blocks grow from one item on, by this factor, as long as each
+// takes no longer than its items may; `block_slack_ns` is what running a block costs by itself.
+constexpr std::uint64_t block_growth = 8;
+constexpr std::int64_t block_slack_ns = 100;
 // Bytes of input that are copied at once: they stay in the cache.
 constexpr std::size_t input_piece = std::size_t{256} << 10;
 // A smaller claim has what lies behind it copied too: the next one may need no copy of its own.
@@ -197,6 +201,7 @@ class Worker {
         const auto started = Clock::now();
         std::uint64_t done = 0;
         std::uint64_t next = claim.begin;
+        if (std::exchange(block_job_, claim.job) != claim.job) block_now_ = 1;
         page_.job.store(claim.job, std::memory_order_relaxed);
         page_.claimed_end.store(claim.end, std::memory_order_relaxed);
         page_.frame_first.store(claim.begin, std::memory_order_relaxed);
@@ -309,10 +314,13 @@ class Worker {
         stretch_.results = place + sizeof(Frame);
         stretch_.results_first = begin;
         std::uint64_t next = begin;
+        const std::uint64_t block = block_size(claim);
+        std::int64_t before = block > 1 ? now_ns() : 0;
         while (next < end && !stretch_.error && !dropped()) {
-            const std::uint64_t block = block_size(claim);
-            next = run_block(function, next, std::min(end, next + block));
+            const std::uint64_t from = next;
+            next = run_block(function, from, std::min(end, from + std::min(block, block_now_)));
             if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
+            if (block > 1) before = learn_block(next - from, before);
         }
         const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
         std::memcpy(place, &frame, sizeof frame);
@@ -334,8 +342,12 @@ class Worker {
         const auto announce = [&] {
             if (next > announced) results_.send({FrameKind::placed, 0, job.id, announced, next - announced, 0, 0}, {});
         };
+        const std::uint64_t block = block_size(claim);
+        std::int64_t before = block > 1 ? now_ns() : 0;
         while (next < end && !dropped()) {
-            next = run_block(function, next, std::min(end, next + block_size(claim)));
+            const std::uint64_t from = next;
+            next = run_block(function, from, std::min(end, from + std::min(block, block_now_)));
+            if (block > 1) before = learn_block(next - from, before);
             if (stretch_.error) {
                 announce();
                 send_error(job.id, next, std::exchange(stretch_.error, nullptr));
@@ -346,6 +358,17 @@ class Worker {
         }
         announce();
         return next - begin;
+    }
+
+    // After a block of `count` items: how many the next may have. Returns the time.
+    std::int64_t learn_block(std::uint64_t count, std::int64_t before) {
+        const std::int64_t now = now_ns();
+        const bool trivial = static_cast<double>(now - before - block_slack_ns) <= trivial_ns * static_cast<double>(count);
+        if (!trivial)
+            block_now_ = 1;
+        else if (count == block_now_ && block_now_ < largest_block)
+            block_now_ *= block_growth;
+        return now;
     }
 
     std::uint64_t block_size(const Claim& claim) const {
@@ -363,6 +386,7 @@ class Worker {
         const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
         context.in_item = false;
         process::flush_standard_output();
+        if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
         return reached;
     }
 
@@ -438,6 +462,7 @@ class Worker {
     std::uint64_t items_run_ = 0;
     double item_ns_ = 0;
     std::uint64_t timed_function_ = ~std::uint64_t{0};
+    std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
     std::int64_t last_report_ = 0;
     bool reported_idle_ = false;
 

@@ -63,7 +63,11 @@ bool is_over(const Call& call);
 /// Calls `then` on the pool's service thread once the call is over; at once, here, if it is. What it throws is reported.
 void when_over(Call& call, std::function<void()> then);
 
-/// The next item of a stream's input, appended; false at its end. What it throws is the input's error.
+/// Thrown by a Pull for an item that cannot be serialized: an error of that item, not of the input.
+struct RefusedItem {
+    std::exception_ptr error;
+};
+/// The next item of a stream's input, appended; false at its end. What else it throws is the input's error.
 using Pull = std::function<bool(wire::Buffer& item)>;
 
 struct StreamItem {

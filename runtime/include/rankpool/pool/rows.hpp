@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <ranges>
 #include <type_traits>
@@ -28,7 +29,13 @@ class Rows {
     explicit Rows(Range&& items) {
         if constexpr (!task::in_rows<Item>) {
             for (auto&& item : items) {
-                wire::encode<Item>(bytes_, item);
+                const std::size_t before = bytes_.size();
+                try {
+                    wire::encode<Item>(bytes_, item);
+                } catch (...) {
+                    bytes_.shrink(before);
+                    refused_.emplace(ends_.size(), std::current_exception());
+                }
                 ends_.push_back(bytes_.size());
             }
             input_ = {ends_.size(), 0, bytes_.data(), ends_.data()};
@@ -45,7 +52,20 @@ class Rows {
 
     const CallInput& input() const { return input_; }
 
+    /// After the call: an item that could not be serialized went out as nothing; its error is the serialization's,
+    /// whatever a worker made of it.
+    void add_refused(CallOutput& output) const {
+        if (refused_.empty()) return;
+        if (output.keep_errors) {
+            for (const auto& [index, error] : refused_) output.errors[index] = error;
+        } else if (output.errors.empty() || output.errors.begin()->first >= refused_.begin()->first) {
+            output.errors = {*refused_.begin()};
+        }
+        output.error = output.errors.begin()->second;
+    }
+
   private:
+    std::map<std::size_t, std::exception_ptr> refused_;  // by index
     wire::Buffer bytes_;
     std::vector<std::uint64_t> ends_;
     CallInput input_;

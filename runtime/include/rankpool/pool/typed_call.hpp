@@ -51,6 +51,7 @@ auto call_now(const std::shared_ptr<Core>& core, const Typed& function, Items&& 
     CallOutput output;
     Results<typename Typed::R> results(rows.input().count, output);
     run_call(core, function.descriptor(), function.bytes, rows.input(), options, output);
+    rows.add_refused(output);
     if (output.error) std::rethrow_exception(output.error);
     if constexpr (!Typed::returns_nothing) return results.take(output);
 }
@@ -63,6 +64,7 @@ auto call_for_outcomes(const std::shared_ptr<Core>& core, const Typed& function,
     const std::size_t count = rows.input().count;
     RawResults<typename Typed::R> results(count, output);
     run_call(core, function.descriptor(), function.bytes, rows.input(), options, output);
+    rows.add_refused(output);
     // An error of the pool that befell no item (it was refused as a whole) is thrown.
     if (output.error && output.errors.empty()) std::rethrow_exception(output.error);
     using Each = Outcome<typename Typed::Value>;
@@ -99,6 +101,7 @@ class AsyncCall final : public AsyncState<Stored<std::conditional_t<One, typenam
 
   private:
     Stored<Result> convert() override {
+        rows_->add_refused(output_);
         if (output_.error) std::rethrow_exception(output_.error);
         if constexpr (Typed::returns_nothing) {
             return {};
@@ -158,7 +161,12 @@ class PulledInput {
             const Item item = *place_->first;
             out.append(&item, sizeof item);
         } else {
-            wire::encode<Item>(out, *place_->first);
+            auto&& item = *place_->first;
+            try {
+                wire::encode<Item>(out, item);
+            } catch (...) {
+                throw RefusedItem{std::current_exception()};
+            }
         }
         return true;
     }
