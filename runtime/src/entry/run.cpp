@@ -16,6 +16,7 @@
 #include "launch/same_build.hpp"
 #include "os/host_name.hpp"
 #include "os/standard_streams.hpp"
+#include "pool/living_queues.hpp"
 #include "pool/manager.hpp"
 #include "pool/worker_context.hpp"
 #include "process/child_start.hpp"
@@ -112,13 +113,15 @@ class Lead {
 };
 
 int call_main(const std::function<int()>& main) {
+    int exit_code = 1;
     try {
-        return main();
+        exit_code = main();
     } catch (...) {
         process::flush_output();
         report_uncaught("main", std::current_exception());
-        return 1;
     }
+    pool::complete_executors();  // while there are ranks and a fork server
+    return exit_code;
 }
 
 }  // namespace
@@ -202,6 +205,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     try {
         Communicator world(transport, checked);
         own_code = main(world);
+        pool::complete_executors();
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         transport->begin_end();
         if (checked) comm::agree(*transport, {"the end of main"});

@@ -24,6 +24,9 @@ using namespace std::chrono_literals;
 // Input of this size or more is read by the workers where it lies; smaller input is copied into the arena.
 constexpr std::size_t single_copy_bytes = std::size_t{64} << 10;
 
+// Workers that were sent a signal which they may handle have this long to end.
+constexpr auto grace = 5s;
+
 std::size_t ring_bytes_for(int workers) {
     constexpr std::size_t all = std::size_t{32} << 20;
     const std::size_t share = std::bit_floor(all / static_cast<std::size_t>(std::max(1, workers)));
@@ -61,9 +64,10 @@ Engine::Engine(EngineOptions options)
 }
 
 Engine::~Engine() {
+    const auto all_gone = [&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); };
+    if (kill_from_) drive(all_gone, kill_from_);
     terminate(std::make_exception_ptr(CancelledError("the pool was destroyed before this work was done")));
-    drive([&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); },
-          Clock::now() + 30s);
+    drive(all_gone, Clock::now() + 30s);
     {
         std::lock_guard lock(mutex_);
         stop_service_ = true;
@@ -354,12 +358,13 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
     job.coverage.add(header.first, header.count);
 }
 
-void Engine::terminate(const std::exception_ptr& why) {
+void Engine::terminate(const std::exception_ptr& why, int signal) {
     {
         std::lock_guard lock(mutex_);
         ending_ = true;
-        control_.stop.store(1, std::memory_order_relaxed);
-        break_down(why);
+        if (signal != SIGKILL && !kill_from_) kill_from_ = Clock::now() + grace;
+        control_.stop.store(1, std::memory_order_seq_cst);  // before the signal: a worker looks when it arrives
+        break_down(why, signal);
     }
     wake();
 }

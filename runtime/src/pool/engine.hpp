@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -85,8 +86,9 @@ class Engine {
     /// Looks at the engine anew: for a driver whose `done` depends on something else too.
     void wake();
 
-    /// Ends everything: every unfinished item fails with `why`, the workers are killed.
-    void terminate(const std::exception_ptr& why);
+    /// Ends everything: every unfinished item fails with `why`, the workers are sent `signal`. Those that outlive it are
+    /// killed when the engine ends, some seconds later at the earliest.
+    void terminate(const std::exception_ptr& why, int signal = SIGKILL);
 
     std::vector<WorkerStats> stats();
 
@@ -110,7 +112,7 @@ class Engine {
     void finish_jobs();
     void finish(Job& job);
     void watch_time();
-    void break_down(const std::exception_ptr& why);
+    void break_down(const std::exception_ptr& why, int signal = SIGKILL);
     bool works_on(const Worker& worker, const Job& job) const;
     WorkerInfo info(const Worker& worker) const;
     std::string describe(const Worker& worker) const;
@@ -154,6 +156,7 @@ class Engine {
     bool check_orphans_ = false;
     std::exception_ptr broken_;
     bool ending_ = false;
+    std::optional<std::chrono::steady_clock::time_point> kill_from_;  // workers that were asked to end have until then
     bool stop_service_ = false;
     std::thread service_;
 };

@@ -230,17 +230,18 @@ void Engine::watch_time() {
     }
 }
 
-void Engine::break_down(const std::exception_ptr& why) {
+void Engine::break_down(const std::exception_ptr& why, int signal) {
     if (!broken_) broken_ = why;
     pending_.clear();
     for (const auto& [sequence, job] : open_ranges_)
         control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
     for (auto& worker : workers_)
-        if (worker->alive) server_->kill(worker->child, SIGKILL);
+        if (worker->alive) server_->kill(worker->child, signal);
     wire::Buffer bytes;
     wire::encode_exception(bytes, broken_);
     for (auto& [id, job] : jobs_) {
         if (job->coverage.complete()) continue;
+        reinterpret_cast<JobBlock*>(job->block.data())->dropped.store(1, std::memory_order_seq_cst);
         if (job->sink != nullptr) job->sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
         job->coverage.add(job->coverage.first(), job->coverage.end() - job->coverage.first());
     }

@@ -9,8 +9,8 @@
 namespace rankpool {
 namespace {
 
-void check(const PoolOptions& options) {
-    const auto refuse = [](const std::string& what) { throw std::invalid_argument("Pool: " + what); };
+void check(const PoolOptions& options, const char* who) {
+    const auto refuse = [who](const std::string& what) { throw std::invalid_argument(std::string(who) + ": " + what); };
     if (options.processes < 0)
         refuse("processes = " + std::to_string(options.processes) + "; expected 0 (all usable CPUs) or more");
     if (options.max_tasks_per_child < 0)
@@ -25,21 +25,21 @@ void check(const PoolOptions& options) {
         refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
 }
 
-std::shared_ptr<pool::Core> make_core(const PoolOptions& options) {
-    check(options);
+}  // namespace
+
+std::shared_ptr<pool::Core> pool::make_core(const PoolOptions& options, const char* who) {
+    check(options, who);
     entry::register_works();
-    pool::EngineOptions engine;
-    if (options.initializer) engine.initializer = pool::Function::pack(*options.initializer.descriptor(), options.initializer.bytes()).bytes;
+    EngineOptions engine;
+    if (options.initializer) engine.initializer = Function::pack(*options.initializer.descriptor(), options.initializer.bytes()).bytes;
     engine.max_tasks_per_child = options.max_tasks_per_child;
     engine.on_loss = options.on_loss;
     engine.max_retries = options.max_retries;
     engine.task_timeout = options.task_timeout;
-    return std::make_shared<pool::Core>(options.processes, options.backend, std::move(engine));
+    return std::make_shared<Core>(options.processes, options.backend, std::move(engine));
 }
 
-}  // namespace
-
-Pool::Pool(PoolOptions options) : core_(make_core(options)) {}
+Pool::Pool(PoolOptions options) : core_(pool::make_core(options, "Pool")) {}
 Pool::~Pool() { core_->shut_down(); }
 
 void Pool::close() { core_->close(); }

@@ -1,0 +1,89 @@
+#include "pool/living_queues.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <list>
+#include <system_error>
+#include <thread>
+
+namespace rankpool::pool {
+namespace {
+
+struct Background {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> over;
+};
+
+struct Living {
+    std::mutex mutex;
+    std::list<std::weak_ptr<TaskQueue>> queues;
+    std::list<Background> background;
+
+    void forget_ended() {
+        queues.remove_if([](const auto& queue) { return queue.expired(); });
+        background.remove_if([](Background& each) {
+            if (!each.over->load()) return false;
+            each.thread.join();
+            return true;
+        });
+    }
+};
+
+// Never destroyed: executors of static duration may end after it would be.
+Living& living() {
+    static auto& all = *new Living;
+    return all;
+}
+
+}  // namespace
+
+void complete_at_end(const std::shared_ptr<TaskQueue>& queue) {
+    Living& all = living();
+    // Registered when the first core exists: what that uses is destroyed later.
+    static const int registered = std::atexit(complete_executors);
+    (void)registered;
+    std::lock_guard lock(all.mutex);
+    all.forget_ended();
+    all.queues.push_back(queue);
+}
+
+void complete_in_background(const std::shared_ptr<TaskQueue>& queue) {
+    Living& all = living();
+    auto over = std::make_shared<std::atomic<bool>>(false);
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);  // the program's signals go to the program's threads
+    try {
+        std::thread thread([queue, over] {
+            queue->finish();
+            over->store(true);
+        });
+        std::lock_guard lock(all.mutex);
+        all.forget_ended();
+        all.background.push_back({std::move(thread), std::move(over)});
+    } catch (const std::system_error&) {
+        // No thread to be had: its workers stay until the end of the program, which completes it.
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void complete_executors() {
+    Living& all = living();
+    std::vector<std::shared_ptr<TaskQueue>> queues;
+    std::list<Background> background;
+    {
+        std::lock_guard lock(all.mutex);
+        for (const auto& each : all.queues)
+            if (auto queue = each.lock(); queue && queue->is_here()) queues.push_back(std::move(queue));
+    }
+    for (const auto& queue : queues) queue->close(false);
+    for (const auto& queue : queues) queue->finish();
+    {
+        std::lock_guard lock(all.mutex);
+        if (queues.empty() && !all.queues.empty()) return;
+        background.swap(all.background);
+    }
+    for (Background& each : background) each.thread.join();
+}
+
+}  // namespace rankpool::pool
