@@ -241,11 +241,16 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         if (until && Clock::now() >= *until) return false;
         const bool give_way = role == Role::service && (callers_ > 0 || Clock::now() - caller_left_ < linger);
         if (driving_ || give_way) {
-            if (driving_ && role == Role::caller) control_.doorbell.signal();  // should a service be asleep in it
+            if (role == Role::service) {
+                sleeping_service_ = &done;
+                service_turn_.wait_until(lock, Clock::now() + linger);
+                sleeping_service_ = nullptr;
+                continue;
+            }
+            control_.doorbell.signal();  // should a service be asleep in it
             ++waiting_;
-            const auto again = give_way ? std::optional(Clock::now() + linger) : std::nullopt;
-            if (until || again)
-                turn_.wait_until(lock, until && again ? std::min(*until, *again) : until ? *until : *again);
+            if (until)
+                turn_.wait_until(lock, *until);
             else
                 turn_.wait(lock);
             --waiting_;
@@ -266,6 +271,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         }
         driving_ = false;
         if (waiting_ > 0) turn_.notify_all();
+        if (sleeping_service_ != nullptr && (*sleeping_service_)()) service_turn_.notify_one();
     }
     return true;
 }

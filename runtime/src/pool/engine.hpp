@@ -132,6 +132,10 @@ class Engine {
     bool driving_ = false;
     int waiting_ = 0;
     int callers_ = 0;  // in drive(), other than services
+    // A service that gives way sleeps apart: waking it each time that the engine changes hands would cost every caller a
+    // switch between threads.
+    std::condition_variable service_turn_;
+    const std::function<bool()>* sleeping_service_ = nullptr;  // its `done`
     std::chrono::steady_clock::time_point caller_left_{};
 
     std::shared_ptr<process::ForkServer> server_;
