@@ -10,6 +10,19 @@ foreach(launcher IN LISTS launchers)
   set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
 endforeach()
 
+# Executors: what Python's suite checks, and more.
+add_executable(executor_tests pool/main.cpp executor/future_test.cpp executor/queue_test.cpp semantics/executor_basics_test.cpp
+  semantics/executor_crash_test.cpp semantics/executor_future_test.cpp semantics/executor_lifetime_test.cpp)
+target_include_directories(executor_tests PRIVATE .)
+target_link_libraries(executor_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(executor_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
+rankpool_test(executor.alone COMMAND executor_tests TIMEOUT 300 LABELS clang)
+set_property(TEST executor.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(executor.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:executor_tests> TIMEOUT 300 LABELS ${launcher})
+  set_property(TEST executor.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
 add_executable(foreign_tests foreign/foreign_test.cpp)
 target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
 rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
