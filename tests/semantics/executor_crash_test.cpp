@@ -72,6 +72,7 @@ struct Bad {
     When when = When::never;
     How how = How::error;
     bool only_in_worker = false, only_here = false;
+    std::string text = {};  // else it would travel as its bytes
     template <class Archive>
     void save(Archive& archive, unsigned) const {
         if (when == When::writing) misbehave();
