@@ -1,7 +1,7 @@
 // Executors: the basics that Python's suite checks (84 to 111), with their meaning here.
 //
 // Not here: 92 (a buffersize has a type, and 0 means all), 98 (no unordered map of executors), 105 (workers start at once,
-// not on demand), 109 (tests/executor/large_test.cpp).
+// not on demand), 109 (tests/executor/queue_test.cpp).
 #include <algorithm>
 #include <mutex>
 #include <set>
