@@ -16,6 +16,7 @@
 #include <iostream>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include <rankpool/rankpool.hpp>
@@ -106,7 +107,7 @@ int run_web() {
     const std::vector<Future<void>> endless = {executor.submit(wait_for_ever), executor.submit(wait_for_ever)};
     Future<int> late = executor.submit(price, 1);
     const auto waited = rankpool::wait(endless, std::chrono::milliseconds(100));
-    std::cout << "after a while: " << waited.done.size() << " of 2 done, " << waited.not_done.front().running() << " running\n";
+    std::cout << std::boolalpha << "after a while: " << waited.done.size() << " of 2 done, still running: " << waited.not_done.front().running() << '\n';
     std::cout << "cancelled: " << late.cancel() << '\n';
     try {
         late.result();

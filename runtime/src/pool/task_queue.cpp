@@ -136,8 +136,7 @@ std::shared_ptr<Task> TaskQueue::add(Task::Work work, const void* owner) {
         task->place_ = pending_.insert(pending_.end(), task);
     }
     hand(lock);
-    // What cannot be because the workers are gone is refused, not failed later.
-    if (broken_ && task->state_ == TaskState::finished) check_open_locked();
+    if (task->refused_) check_open_locked();
     return task;
 }
 
@@ -208,6 +207,7 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     if (!refused) return;
     Failure failure = failure_of(refused);
     if (!end_ && is_broken_pool(failure)) break_down(failure);
+    task->refused_ = broken_.has_value();
     for (Task::Result& result : task->results_) {
         if (end_)
             result.failure = *end_;
@@ -285,6 +285,7 @@ void TaskQueue::break_down(const Failure& why) {
     broken_ = end_ = why;
     to_terminate_ = core_->sites().size() > 1;  // the others' workers
     end_pending([&](Task& task) {
+        task.refused_ = true;
         for (Task::Result& result : task.results_) {
             result.failure = why;
             result.there = true;

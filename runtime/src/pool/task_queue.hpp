@@ -63,6 +63,7 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
     TaskState state_ = TaskState::pending;
     Work work_;
     std::vector<Result> results_;
+    bool refused_ = false;  // it was never given to a worker, because there are none any more
     std::size_t site_ = 0;
     std::list<std::shared_ptr<Task>>::iterator place_;
     std::deque<std::function<void()>> callbacks_;
