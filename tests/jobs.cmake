@@ -44,6 +44,43 @@ foreach(suite IN ITEMS WorkerDeath Storm)
   endforeach()
 endforeach()
 
+# Executors: what Python's suite checks, and more.
+add_executable(executor_tests pool/main.cpp executor/future_test.cpp executor/queue_test.cpp semantics/executor_basics_test.cpp
+  semantics/executor_crash_test.cpp semantics/executor_future_test.cpp semantics/executor_lifetime_test.cpp)
+target_include_directories(executor_tests PRIVATE .)
+target_link_libraries(executor_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(executor_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
+rankpool_test(executor.alone COMMAND executor_tests TIMEOUT 300 LABELS clang)
+set_property(TEST executor.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(executor.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:executor_tests> TIMEOUT 300 LABELS ${launcher})
+  set_property(TEST executor.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
+# The end of a program whose executor has work.
+add_executable(executor_endings executor/programs/endings.cpp)
+target_link_libraries(executor_endings PRIVATE rankpool::rankpool rankpool_flags)
+function(executor_ending how launcher code)
+  set(launch "")
+  if(NOT launcher STREQUAL "alone")
+    list(JOIN launch_${launcher} "|" launch)
+    set(launch "${launch}|3|")
+  endif()
+  rankpool_test(executor.end.${how}.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:executor_endings>|${how}" -DCODE=${code} "-DTEXT=${ARGN}"
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/executor/endings.cmake LABELS executor)
+endfunction()
+executor_ending(without_run alone 0)
+foreach(launcher IN ITEMS alone LISTS launchers)
+  foreach(how leaked shutdown static)
+    executor_ending(${how} ${launcher} 0)
+  endforeach()
+  executor_ending(at_exit ${launcher} 0 "too late")
+  executor_ending(exit ${launcher} 3)
+  executor_ending(exit_shutdown ${launcher} 3)
+  executor_ending(throw ${launcher} 1)
+  executor_ending(callback ${launcher} 4)
+endforeach()
+
 add_executable(foreign_tests foreign/foreign_test.cpp)
 target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
 rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
@@ -68,6 +105,11 @@ foreach(launcher IN ITEMS alone LISTS launchers)
   foreach(example pool_map scatter_map_gather)
     rankpool_test(example.${example}.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:${example}>" "-DEXPECT=${squares}" -P ${check} LABELS example)
   endforeach()
+  rankpool_test(example.executor_map.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:executor_map>"
+    "-DEXPECT=\\[333332833333500000, 2666664666667000000, 8999995500000500000\\]" -P ${check} LABELS example)
+  rankpool_test(example.web_of_tasks.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:web_of_tasks>"
+    "-DEXPECT=pages: 40, the last one 972\nwithout a price: page 96 has no price\nworth: 189, broken: 1\nafter a while: 0 of 2 done, still running: true\ncancelled: true\nits result: .*cancelled.*\ngiven up: true\ngiven up: true\n"
+    -P ${check} LABELS example)
   rankpool_test(example.cpu_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:cpu_count>" "-DEXPECT=[Cc][Pp][Uu]" -P ${check} LABELS example)
   rankpool_test(example.word_count.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}$<TARGET_FILE:word_count>"
     "-DSAME_AS=$<TARGET_FILE:word_count>|--serial" -P ${check} LABELS example)

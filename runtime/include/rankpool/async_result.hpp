@@ -24,16 +24,13 @@ namespace rankpool {
 
 namespace pool {
 
-/// What a handle refers to: a call, and how its output becomes a T. `T` is std::monostate for calls that return nothing.
+/// A result that is made from bytes once, by whoever asks first. `T` is std::monostate for what returns nothing.
 template <class T>
-class AsyncState {
+class SettledOnce {
   public:
-    virtual ~AsyncState() = default;
+    virtual ~SettledOnce() = default;
 
-    void set_call(std::shared_ptr<Call> call) { call_ = std::move(call); }
-    Call& call() const { return *call_; }
-
-    /// To be called when the call is over. The value, or null with `error` set.
+    /// To be called when the work is over. The value, or null with `error` set.
     T* settle(std::exception_ptr& error) {
         std::lock_guard lock(mutex_);
         if (!settled_) {
@@ -60,15 +57,25 @@ class AsyncState {
     }
 
   protected:
-    /// Throws the call's error.
+    /// Throws the work's error.
     virtual T convert() = 0;
 
   private:
-    std::shared_ptr<Call> call_;
     std::mutex mutex_;
     bool settled_ = false, taken_ = false;
     std::optional<T> value_;
     std::exception_ptr error_;
+};
+
+/// What a handle refers to: a call, and how its output becomes a T.
+template <class T>
+class AsyncState : public SettledOnce<T> {
+  public:
+    void set_call(std::shared_ptr<Call> call) { call_ = std::move(call); }
+    Call& call() const { return *call_; }
+
+  private:
+    std::shared_ptr<Call> call_;
 };
 
 template <class R>
@@ -81,6 +88,27 @@ template <class T, class A>
 inline constexpr bool can_copy<std::vector<T, A>> = can_copy<T>;
 template <class A, class B>
 inline constexpr bool can_copy<std::pair<A, B>> = can_copy<A> && can_copy<B>;
+
+/// The value of work that is over; throws its error.
+template <class T>
+T& value_of(SettledOnce<T>& state) {
+    std::exception_ptr error;
+    T* value = state.settle(error);
+    if (value == nullptr) std::rethrow_exception(error);
+    return *value;
+}
+/// The same for keeps: a copy of an R that can be copied; another is moved out, once.
+template <class R>
+R result_of(SettledOnce<Stored<R>>& state) {
+    Stored<R>& value = value_of(state);
+    if constexpr (std::is_void_v<R>) {
+        (void)value;
+    } else if constexpr (can_copy<R>) {
+        return value;
+    } else {
+        return state.take();
+    }
+}
 
 }  // namespace pool
 
@@ -97,20 +125,20 @@ class AsyncResult {
     /// std::logic_error. Throws the call's error; std::logic_error in a callback of the same pool.
     R get() {
         pool::wait_for(state_->call(), std::nullopt);
-        return result();
+        return pool::result_of<R>(*state_);
     }
     /// The same for at most `timeout`; then TimeoutError, and it can be asked again.
     R get(std::chrono::nanoseconds timeout) {
         if (!pool::wait_for(state_->call(), pool::deadline_after(timeout)))
             throw TimeoutError("the result was not ready within " + std::to_string(std::chrono::duration<double>(timeout).count()) + " s");
-        return result();
+        return pool::result_of<R>(*state_);
     }
     /// Waits for the result; a reference to it, valid as long as a handle lives. Throws as get() does.
     template <class U = R>
         requires(!std::is_void_v<U>)
     const U& peek() {
         pool::wait_for(state_->call(), std::nullopt);
-        T& value = settled();
+        T& value = pool::value_of(*state_);
         state_->check_not_taken();
         return value;
     }
@@ -157,23 +185,6 @@ class AsyncResult {
     }
 
   private:
-    T& settled() {
-        std::exception_ptr error;
-        T* value = state_->settle(error);
-        if (value == nullptr) std::rethrow_exception(error);
-        return *value;
-    }
-    R result() {
-        T& value = settled();
-        if constexpr (std::is_void_v<R>) {
-            (void)value;
-        } else if constexpr (pool::can_copy<R>) {
-            return value;
-        } else {
-            return state_->take();
-        }
-    }
-
     std::shared_ptr<pool::AsyncState<T>> state_;
 };
 

@@ -15,6 +15,8 @@
 #include <rankpool/communicator.hpp>
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
+#include <rankpool/executor.hpp>
+#include <rankpool/future.hpp>
 #include <rankpool/options.hpp>
 #include <rankpool/outcome.hpp>
 #include <rankpool/pool.hpp>

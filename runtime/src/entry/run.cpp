@@ -17,6 +17,7 @@
 #include "os/host_name.hpp"
 #include "os/standard_streams.hpp"
 #include "pool/lead.hpp"
+#include "pool/living_queues.hpp"
 #include "pool/worker_context.hpp"
 #include "process/child_start.hpp"
 #include "process/fork_server.hpp"
@@ -111,6 +112,7 @@ int call_main(const std::function<int()>& main) {
         process::flush_output();
         report_uncaught("main", std::current_exception());
     }
+    pool::complete_executors();  // while there are ranks and a fork server
     child::end_children();
     return exit_code;
 }
@@ -199,6 +201,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     try {
         Communicator world(transport, checked);
         own_code = main(world);
+        pool::complete_executors();
         child::end_children();
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         transport->begin_end();

@@ -13,7 +13,7 @@
 
 namespace rankpool::pool {
 
-class Call : public std::enable_shared_from_this<Call> {
+class Call final : public Attended, public std::enable_shared_from_this<Call> {
   public:
     struct Plan {
         Items items;
@@ -31,8 +31,7 @@ class Call : public std::enable_shared_from_this<Call> {
     bool over() const;
     /// Calls `then` on the service thread when it is over; at once, here, if it is.
     void when_over(std::function<void()> then);
-    /// The service thread's look: does what there is to do.
-    void attend();
+    void attend() override;
 
   private:
     struct Batch {

@@ -160,8 +160,10 @@ void Core::check_open() const {
     }
 }
 
+bool Core::in_callback() const { return calling_back == this; }
+
 void Core::check_may_wait(const char* what) const {
-    if (calling_back == this)
+    if (in_callback())
         throw std::logic_error(std::string(what) + " was called in a callback of the same pool and would wait for ever: callbacks "
                                "run on the thread that brings results; use the asynchronous calls there");
 }
@@ -173,8 +175,13 @@ void Core::close() {
 }
 
 void Core::terminate() {
-    if (phase_.exchange(Phase::terminated) == Phase::terminated) return;
-    for (auto& site : sites_) site->terminate();
+    if (phase_.load() != Phase::terminated) end_workers(SIGKILL);
+}
+
+void Core::end_workers(int signal) {
+    const bool again = phase_.exchange(Phase::terminated) == Phase::terminated;
+    for (auto& site : sites_) site->terminate(signal);
+    if (again) return;
     for (const auto& stream : living_streams()) stream->pool_ended();
     changed_.notify_all();
     leave_ranks();
@@ -258,10 +265,10 @@ void Core::need_service() {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Core::attend(std::shared_ptr<Call> call) {
+void Core::attend(std::shared_ptr<Attended> who) {
     {
         std::lock_guard lock(mutex_);
-        to_attend_.push_back(std::move(call));
+        to_attend_.push_back(std::move(who));
         changed_.notify_all();
     }
     if (own_ != nullptr) own_->wake();
@@ -283,29 +290,36 @@ bool Core::service_has_work() {
 
 void Core::serve() {
     for (;;) {
-        if (own_ != nullptr) {
+        bool ending;
+        {
+            std::lock_guard lock(mutex_);
+            ending = stop_service_;
+        }
+        if (ending) {
+            // Only what is left: a callback may have destroyed the pool, and the engine with it.
+        } else if (own_ != nullptr) {
             own_->drive([this] { return service_has_work(); }, std::nullopt, Engine::Role::service);
         } else {
             std::unique_lock lock(mutex_);
             changed_.wait(lock, [this] { return stop_service_ || !to_attend_.empty() || !callbacks_.empty(); });
         }
-        std::deque<std::shared_ptr<Call>> calls;
+        std::deque<std::shared_ptr<Attended>> attended;
         std::deque<std::function<void()>> callbacks;
         bool stop;
         {
             std::lock_guard lock(mutex_);
-            calls.swap(to_attend_);
+            attended.swap(to_attend_);
             callbacks.swap(callbacks_);
             stop = stop_service_;
         }
-        for (const auto& call : calls) call->attend();
+        for (const auto& who : attended) who->attend();
         calling_back = this;
         for (auto& callback : callbacks) {
             run_callback(callback);
             callback = nullptr;
         }
         calling_back = nullptr;
-        if (stop && calls.empty() && callbacks.empty()) return;
+        if (stop && attended.empty() && callbacks.empty()) return;
     }
 }
 

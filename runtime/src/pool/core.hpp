@@ -25,6 +25,10 @@
 #include <rankpool/pool/call.hpp>
 #include <rankpool/stats.hpp>
 
+namespace rankpool {
+struct PoolOptions;
+}
+
 namespace rankpool::pool {
 
 /// A function that all sites of a pool know, until the last call of it is over.
@@ -44,6 +48,14 @@ class KnownFunction {
     std::vector<std::pair<Site*, std::uint64_t>> known_;
 };
 
+/// Somebody whom a pool's service thread looks after.
+class Attended {
+  public:
+    virtual ~Attended() = default;
+    /// The service thread's look: does what there is to do.
+    virtual void attend() = 0;
+};
+
 class Core : public std::enable_shared_from_this<Core> {
   public:
     Core(int processes, Backend backend, EngineOptions options);
@@ -60,6 +72,8 @@ class Core : public std::enable_shared_from_this<Core> {
     PoolStats stats();
     void close();
     void terminate();
+    /// terminate() by a signal of choice. Workers that may outlive it are given some seconds when the pool ends.
+    void end_workers(int signal);
     void join();
     /// The pool's end: terminate(), then nothing of it runs any more. Result handles may live on.
     void shut_down();
@@ -87,10 +101,12 @@ class Core : public std::enable_shared_from_this<Core> {
     void check_open() const;
     /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
     void check_may_wait(const char* what) const;
+    /// Whether this thread is running a callback of this pool.
+    bool in_callback() const;
     /// The service thread exists from now on.
     void need_service();
-    /// Has the service thread look at a call. With any lock held.
-    void attend(std::shared_ptr<Call> call);
+    /// Has the service thread look after somebody. With any lock held.
+    void attend(std::shared_ptr<Attended> who);
     /// Runs a callback on the service thread.
     void call_back(std::function<void()> callback);
     void count_results(std::uint64_t items, std::uint64_t errors);
@@ -116,7 +132,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::mutex mutex_;
     std::condition_variable changed_;
     int works_ = 0;
-    std::deque<std::shared_ptr<Call>> to_attend_;
+    std::deque<std::shared_ptr<Attended>> to_attend_;
     std::deque<std::function<void()>> callbacks_;
     std::set<Stream*> streams_;
     bool stop_service_ = false, left_ranks_ = false;
@@ -133,6 +149,9 @@ class Core : public std::enable_shared_from_this<Core> {
 
     std::atomic<std::uint64_t> items_{0}, errors_{0};
 };
+
+/// The core of a pool with these options. `who` is what errors name: "Pool". Throws what Pool's constructor throws.
+std::shared_ptr<Core> make_core(const PoolOptions& options, const char* who);
 
 /// Runs a callback of the program's; what it throws is reported and goes no further.
 void run_callback(const std::function<void()>& callback);

@@ -25,6 +25,9 @@ using namespace std::chrono_literals;
 // Input of this size or more is read by the workers where it lies; smaller input is copied into the arena.
 constexpr std::size_t single_copy_bytes = std::size_t{64} << 10;
 
+// Workers that were sent a signal which they may handle have this long to end.
+constexpr auto grace = 5s;
+
 std::size_t ring_bytes_for(int workers) {
     constexpr std::size_t all = std::size_t{32} << 20;
     const std::size_t share = std::bit_floor(all / static_cast<std::size_t>(std::max(1, workers)));
@@ -69,9 +72,10 @@ Engine::Engine(EngineOptions options)
 Engine::~Engine() { end(); }
 
 void Engine::end() {
+    const auto all_gone = [&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); };
+    if (kill_from_) drive(all_gone, kill_from_);
     terminate(std::make_exception_ptr(CancelledError("the pool was destroyed before this work was done")));
-    drive([&] { return std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive; }); },
-          Clock::now() + 30s);
+    drive(all_gone, Clock::now() + 30s);
     {
         std::lock_guard lock(mutex_);
         stop_service_ = true;
@@ -269,11 +273,16 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         }
         const bool give_way = role == Role::service && (callers_ > 0 || Clock::now() - caller_left_ < linger);
         if (driving_ || give_way) {
-            if (driving_ && role == Role::caller) control_.doorbell.signal();  // should a service be asleep in it
+            if (role == Role::service) {
+                sleeping_service_ = &done;
+                service_turn_.wait_until(lock, Clock::now() + linger);
+                sleeping_service_ = nullptr;
+                continue;
+            }
+            control_.doorbell.signal();  // should a service be asleep in it
             ++waiting_;
-            const auto again = give_way ? std::optional(Clock::now() + linger) : std::nullopt;
-            if (until || again)
-                turn_.wait_until(lock, until && again ? std::min(*until, *again) : until ? *until : *again);
+            if (until)
+                turn_.wait_until(lock, *until);
             else
                 turn_.wait(lock);
             --waiting_;
@@ -295,6 +304,7 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         }
         driving_ = false;
         if (waiting_ > 0) turn_.notify_all();
+        if (sleeping_service_ != nullptr && (*sleeping_service_)()) service_turn_.notify_one();
     }
     watch_time();  // nobody may look again for long: who was halted and is not late goes on
     return true;
@@ -402,12 +412,13 @@ void Engine::deliver_placed(Job& job, std::uint64_t first, std::uint64_t count) 
         if (job.coverage.add(i, 1) == 1 && job.sink != nullptr) job.sink->placed(i, 1);
 }
 
-void Engine::terminate(const std::exception_ptr& why) {
+void Engine::terminate(const std::exception_ptr& why, int signal) {
     {
         std::lock_guard lock(mutex_);
         ending_ = true;
-        control_.stop.store(1, std::memory_order_relaxed);
-        break_down(why);
+        if (signal != SIGKILL && !kill_from_) kill_from_ = Clock::now() + grace;
+        control_.stop.store(1, std::memory_order_seq_cst);  // before the signal: a worker looks when it arrives
+        break_down(why, signal);
     }
     wake();
 }

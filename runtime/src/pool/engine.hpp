@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -86,8 +87,9 @@ class Engine {
     /// Looks at the engine anew: for a driver whose `done` depends on something else too.
     void wake();
 
-    /// Ends everything: every unfinished item fails with `why`, the workers are killed.
-    void terminate(const std::exception_ptr& why);
+    /// Ends everything: every unfinished item fails with `why`, the workers are sent `signal`. Those that outlive it are
+    /// killed when the engine ends, some seconds later at the earliest.
+    void terminate(const std::exception_ptr& why, int signal = SIGKILL);
 
     std::vector<WorkerStats> stats();
 
@@ -119,7 +121,7 @@ class Engine {
     void watch_time();
     bool is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const;
     bool stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const;
-    void break_down(const std::exception_ptr& why);
+    void break_down(const std::exception_ptr& why, int signal = SIGKILL);
     bool works_on(const Worker& worker, const Job& job) const;
     WorkerInfo info(const Worker& worker) const;
     std::string describe(const Worker& worker) const;
@@ -139,6 +141,10 @@ class Engine {
     bool driving_ = false;
     int waiting_ = 0;
     int callers_ = 0;  // in drive(), other than services
+    // A service that gives way sleeps apart: waking it each time that the engine changes hands would cost every caller a
+    // switch between threads.
+    std::condition_variable service_turn_;
+    const std::function<bool()>* sleeping_service_ = nullptr;  // its `done`
     std::chrono::steady_clock::time_point caller_left_{};
 
     std::shared_ptr<process::ForkServer> server_;
@@ -163,6 +169,7 @@ class Engine {
     bool check_orphans_ = false;
     std::exception_ptr broken_;
     bool ending_ = false;
+    std::optional<std::chrono::steady_clock::time_point> kill_from_;  // workers that were asked to end have until then
     bool stop_service_ = false;
     std::thread service_;
 };

@@ -298,13 +298,13 @@ bool Engine::stays_stopped(Worker& worker, std::chrono::steady_clock::time_point
     return process::is_stopped(worker.pid);
 }
 
-void Engine::break_down(const std::exception_ptr& why) {
+void Engine::break_down(const std::exception_ptr& why, int signal) {
     if (!broken_) broken_ = why;
     pending_.clear();
     for (const auto& [sequence, job] : open_ranges_)
         control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
     for (auto& worker : workers_)
-        if (worker->alive) server_->kill(worker->child, SIGKILL);
+        if (worker->alive) server_->kill(worker->child, signal);
     wire::Buffer bytes;
     wire::encode_exception(bytes, broken_);
     for (auto& [id, job] : jobs_) {

@@ -91,8 +91,9 @@ class RankSite final : public Site {
         return false;
     }
 
-    void terminate() override {
+    void terminate(int signal) override {
         os::ByteWriter out = message(Say::terminate, pool_);
+        out.put(signal);
         send(out);
     }
 

@@ -4,8 +4,8 @@
 
 namespace rankpool::pool {
 
-void OwnSite::terminate() {
-    engine_.terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")));
+void OwnSite::terminate(int signal) {
+    engine_.terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")), signal);
 }
 
 }  // namespace rankpool::pool

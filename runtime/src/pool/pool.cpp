@@ -11,8 +11,8 @@
 namespace rankpool {
 namespace {
 
-void check(const PoolOptions& options) {
-    const auto refuse = [](const std::string& what) { throw std::invalid_argument("Pool: " + what); };
+void check(const PoolOptions& options, const char* who) {
+    const auto refuse = [who](const std::string& what) { throw std::invalid_argument(std::string(who) + ": " + what); };
     if (options.processes < 0)
         refuse("processes = " + std::to_string(options.processes) + "; expected 0 (all usable CPUs) or more");
     if (options.max_tasks_per_child < 0)
@@ -27,8 +27,8 @@ void check(const PoolOptions& options) {
         refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
 }
 
-pool::EngineOptions engine_options(const PoolOptions& options) {
-    check(options);
+pool::EngineOptions engine_options(const PoolOptions& options, const char* who) {
+    check(options, who);
     entry::register_works();
     pool::EngineOptions engine;
     if (options.initializer) engine.initializer = pool::Function::pack(*options.initializer.descriptor(), options.initializer.bytes()).bytes;
@@ -42,7 +42,7 @@ pool::EngineOptions engine_options(const PoolOptions& options) {
 std::shared_ptr<pool::Core> over_ranks(Communicator& communicator, const PoolOptions& options) {
     if (options.backend != Backend::automatic && options.backend != Backend::ranks)
         throw std::invalid_argument("Pool: a pool over a communicator lives on its ranks; give Backend::automatic or Backend::ranks");
-    pool::EngineOptions engine = engine_options(options);
+    pool::EngineOptions engine = engine_options(options, "Pool");
     if (communicator.size() > 1 && !communicator.transport()->several_threads())
         throw std::logic_error("Pool: a pool over a communicator needs a thread of its own on rank 0, and MPI was initialised without support for several; "
                                "unset RANKPOOL_THREADS, or initialise MPI with MPI_THREAD_MULTIPLE");
@@ -54,7 +54,11 @@ std::shared_ptr<pool::Core> over_ranks(Communicator& communicator, const PoolOpt
 
 }  // namespace
 
-Pool::Pool(PoolOptions options) : core_(std::make_shared<pool::Core>(options.processes, options.backend, engine_options(options))) {}
+std::shared_ptr<pool::Core> pool::make_core(const PoolOptions& options, const char* who) {
+    return std::make_shared<Core>(options.processes, options.backend, engine_options(options, who));
+}
+
+Pool::Pool(PoolOptions options) : core_(pool::make_core(options, "Pool")) {}
 Pool::Pool(Communicator& communicator, PoolOptions options) : core_(over_ranks(communicator, options)) {}
 Pool::~Pool() { core_->shut_down(); }
 

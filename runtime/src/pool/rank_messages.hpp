@@ -23,7 +23,7 @@ enum class Say : std::uint32_t {
     batch,         // pool, function, batch, options, items
     cancel,        // pool, batch
     who,           // pool
-    terminate,     // pool
+    terminate,     // pool, signal
     close,         // pool; comes back with WorkerStats
     end,           // exit code
 };

@@ -145,7 +145,7 @@ class Server {
             }
             case Say::terminate:
                 if (served.engine)
-                    served.engine->terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")));
+                    served.engine->terminate(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")), in.get<int>());
                 break;
             case Say::close: {
                 os::ByteWriter out = message(Say::close, pool);

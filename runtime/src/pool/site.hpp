@@ -25,8 +25,8 @@ class Site {
     /// Drops what of a batch was not started. True when the batch is over by that, without its `over`; false when that
     /// still comes.
     virtual bool cancel(std::uint64_t batch) = 0;
-    /// Unfinished batches fail; the workers are killed.
-    virtual void terminate() = 0;
+    /// Unfinished batches fail; the workers are sent `signal`, threads end after what they run.
+    virtual void terminate(int signal) = 0;
     /// Of workers that are children of this process: their engine, to be driven by whoever waits. Else null.
     virtual Engine* engine() { return nullptr; }
 };
@@ -48,7 +48,7 @@ class OwnSite final : public Site {
     bool cancel(std::uint64_t batch) override {
         return engine_.cancel(batch, true);
     }
-    void terminate() override;
+    void terminate(int signal) override;
 
   private:
     int workers_;

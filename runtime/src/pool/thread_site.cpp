@@ -241,7 +241,7 @@ ThreadSite::ThreadSite(int workers, bool serial, const std::vector<std::byte>& i
 }
 
 ThreadSite::~ThreadSite() {
-    terminate();
+    terminate(SIGKILL);
     std::unique_lock lock(shared_->mutex);
     shared_->ending = true;
     shared_->changed.notify_all();
@@ -301,7 +301,7 @@ bool ThreadSite::cancel(std::uint64_t id) {
     return false;
 }
 
-void ThreadSite::terminate() {
+void ThreadSite::terminate(int) {
     const Failure cancelled = failure_of(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")), {});
     std::unique_lock lock(shared_->mutex);
     for (auto& [id, batch] : shared_->batches) {

@@ -24,7 +24,7 @@ class ThreadSite final : public Site {
     std::uint64_t give(std::uint64_t function, std::uint32_t result_size, const Items& items, const JobOptions& options,
                        Sink& sink, std::function<void()> over) override;
     bool cancel(std::uint64_t batch) override;
-    void terminate() override;
+    void terminate(int signal) override;
 
   private:
     struct Batch;

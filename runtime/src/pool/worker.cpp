@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -76,6 +77,7 @@ class Worker {
     int live() {
         worker_context() = {orders_.self, &page_.running, false, &control_.stop};
         worker_context().worker->pid = getpid();
+        heed_the_pools_sigterm();
         if (!initialize()) return 1;
         for (;;) {
             if (orders_.max_tasks > 0 && items_run_ >= static_cast<std::uint64_t>(orders_.max_tasks)) break;
@@ -97,6 +99,21 @@ class Worker {
     void ring_doorbell() {
         last_report_ = now_ns();
         control_.doorbell.signal();
+    }
+
+    // SIGTERM ends a worker when it comes from its pool, which says so in `stop` first. From others it is ignored.
+    void heed_the_pools_sigterm() {
+        static std::atomic<std::uint32_t>* stop = nullptr;
+        stop = &control_.stop;
+        struct sigaction action{};
+        action.sa_flags = SA_RESTART;
+        action.sa_handler = [](int signal) {
+            if (stop->load(std::memory_order_seq_cst) == 0) return;
+            std::signal(signal, SIG_DFL);
+            raise(signal);  // takes effect when this returns
+        };
+        os::check(sigaction(SIGTERM, &action, nullptr), "sigaction(SIGTERM)");
+        if (control_.stop.load(std::memory_order_seq_cst) != 0) raise(SIGTERM);  // it came while it was ignored
     }
 
     void set_state(WorkerState state) { page_.state.store(static_cast<std::uint32_t>(state), std::memory_order_release); }
