@@ -10,7 +10,8 @@
 // All of them print the same, to the last digit, whatever the number of workers, the chunksize and the backend. Two
 // things make it so. A path's random numbers are a function of the seed and the path's number: the generator has no
 // state that one worker would have to hand to the next. And map_reduce adds in an order that depends on the number of
-// blocks only. The exact price is known for this option (Black and Scholes); the simulation is shown next to it.
+// blocks only. (On other kinds of CPU the C library's logarithm may round in another way.) The exact price is known for
+// this option, from Black and Scholes; the simulation is shown next to it.
 #include <algorithm>
 #include <array>
 #include <cmath>
