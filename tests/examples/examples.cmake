@@ -18,6 +18,8 @@ endfunction()
 set(all_backends "-DBACKENDS=processes|threads|serial")
 rankpool_same_everywhere(monte_carlo ARGUMENTS --paths 200005
   DEFINE ${all_backends} "-DEXPECT=^paths: +200005\nprice: +10\\.[0-9]+\nstandard error: 0.033\nexact price: +10\\.45058357, ")
+rankpool_same_everywhere(sweep ARGUMENTS --steps 50 ${PROJECT_SOURCE_DIR}/examples/data/iris.csv
+  DEFINE "-DEXPECT=^150 samples of 3 classes, 4 features; 5 folds, 50 steps\n.*\n +1 +0 +94.0 % +0.1917[0-9]+\n.*\nleast loss: rate 1, penalty 0\n$")
 if(TARGET mandelbrot)
   rankpool_same_everywhere(mandelbrot ARGUMENTS --size 61 43 --iterations 100 DEFINE ${all_backends} "-DEXPECT=^mandelbrot.png: 61 x 43 pixels, 100 iterations\n$")
   rankpool_same_everywhere(image_folder SCRIPT image_folder ARGUMENTS --radius 3 --size 40 ${CMAKE_CURRENT_BINARY_DIR}/pictures out
