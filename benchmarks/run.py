@@ -15,6 +15,7 @@ Ends with 1 when a competitor failed or gave a wrong result. A missing one, or a
 
 import argparse
 import datetime
+import functools
 import os
 import platform
 import re
@@ -40,6 +41,7 @@ class Competitor:
     program: str  # an executable in bench/ of the build directory, or a Python script below this one
     workers: int = 0  # 0: those of the command line
     mpirun: bool = False
+    module: str = ""  # of Python, that runs the script, with a rank of its own next to the workers
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ def items_a_second(nanoseconds):
     return f"{1e9 / nanoseconds:,.0f} items/s"
 
 
+NEW_VECTOR = "`map` makes a new vector for its results within the measured time; all others write to one that is there."
+
+
 def map_ints():
     mapped = Competitor("rankpool map", "bench_map_ints_rankpool")
     into = Competitor("rankpool map_into", "bench_map_ints_rankpool_into")
@@ -90,7 +95,7 @@ def map_ints():
         Table(
             "map_ints", "10,000,000 ints squared, std::vector in and out", "time of a call", milliseconds,
             (mapped, into), (onetbb, raw_mpi, serial), tuple(targets),
-            "`map` makes a new vector for its results within the measured time; all others write to one that is there.",
+            NEW_VECTOR,
         )
     ]
 
@@ -122,7 +127,54 @@ def apply_latency():
     return tables
 
 
-BENCHMARKS = {"map_ints": map_ints, "dispatch": dispatch, "apply_latency": apply_latency}
+def map_compute():
+    ours = Competitor("rankpool map", "bench_map_compute_rankpool")
+    onetbb = Competitor("oneTBB parallel_for", "bench_map_compute_onetbb")
+    openmp = Competitor("OpenMP parallel for", "bench_map_compute_openmp")
+    raw_mpi = Competitor("raw MPI scatter, compute, gather", "bench_map_compute_raw_mpi", mpirun=True)
+    return [
+        Table(
+            "map_compute", "200,000 items of about 1 us", "time of a call", milliseconds,
+            (ours,), (onetbb, openmp, raw_mpi), (Target(ours, 1.03, "at most 1.03 times oneTBB's time", onetbb),),
+            NEW_VECTOR,
+        )
+    ]
+
+
+def map_skewed():
+    ours = Competitor("rankpool map", "bench_map_skewed_rankpool")
+    ideal = Competitor("ideal: equal shares, dealt beforehand", "bench_map_skewed_ideal")
+    onetbb = Competitor("oneTBB parallel_for", "bench_map_skewed_onetbb")
+    openmp = Competitor("OpenMP parallel for, dynamic", "bench_map_skewed_openmp")
+    raw_mpi = Competitor("raw MPI scatter, compute, gather", "bench_map_skewed_raw_mpi", mpirun=True)
+    return [
+        Table(
+            "map_skewed", "10,000 items, 1 % of them 100 times longer", "time of a call", milliseconds,
+            (ours,), (ideal, onetbb, openmp, raw_mpi),
+            (Target(ours, 1.05, "at most 1.05 times the ideal", ideal),),
+            NEW_VECTOR,
+        )
+    ]
+
+
+def map_strings():
+    ours = Competitor("rankpool map", "bench_map_strings_rankpool")
+    boost = Competitor("Boost.MPI scatter, gather", "bench_map_strings_boost_mpi", mpirun=True)
+    python = Competitor("Python Pool.map", "map_strings/python.py")
+    futures = Competitor("mpi4py.futures map", "map_strings/mpi4py_futures.py", mpirun=True, module="mpi4py.futures")
+    return [
+        Table(
+            "map_strings", "100,000 strings of 14 to 95 characters", "time of a call", milliseconds,
+            (ours,), (boost, python, futures), (Target(ours, 1 / 3, "at least 3 times faster than Boost.MPI", boost),),
+            "mpi4py.futures has a rank for the program next to the workers, and chunks as large as Python's Pool.map makes them.",
+        )
+    ]
+
+
+BENCHMARKS = {
+    "map_ints": map_ints, "map_compute": map_compute, "map_skewed": map_skewed, "map_strings": map_strings,
+    "dispatch": dispatch, "apply_latency": apply_latency,
+}
 
 
 # ---- running ----
@@ -142,18 +194,22 @@ class Runner:
         self.workers = workers
 
     def command(self, competitor):
-        workers = str(competitor.workers or self.workers)
+        workers = competitor.workers or self.workers
         if competitor.program.endswith(".py"):
-            return [sys.executable, str(HERE / competitor.program), workers]
-        program = self.bench / competitor.program
-        if not program.exists():
-            raise Missing(f"not built: there is no {shown_path(program)}")
+            python = [python_with(competitor.module), "-m", competitor.module] if competitor.module else [sys.executable]
+            words = [*python, str(HERE / competitor.program), str(workers)]
+        else:
+            program = self.bench / competitor.program
+            if not program.exists():
+                raise Missing(f"not built: there is no {shown_path(program)}")
+            words = [str(program), str(workers)]
         if not competitor.mpirun:
-            return [str(program), workers]
+            return words
         launcher = shutil.which("mpirun.openmpi")
         if launcher is None:
             raise Missing("mpirun.openmpi is not installed")
-        return [launcher, "--oversubscribe", "-n", workers, str(program), workers]
+        ranks = workers + 1 if competitor.module else workers
+        return [launcher, "--oversubscribe", "-n", str(ranks), *words]
 
     def run(self, competitor):
         """Nanoseconds of an operation: the median of a process's repetitions."""
@@ -164,6 +220,15 @@ class Runner:
             return statistics.median(times)
         except ValueError:
             raise Failed(f"printed no times but {printed[:80]!r}") from None
+
+
+@functools.cache
+def python_with(module):
+    """A Python that has the module: this one, or the system's, for which Debian's packages are."""
+    for python in sys.executable, "/usr/bin/python3":
+        if first_line(python, "-c", f"import importlib.util as u; print(u.find_spec('{module}') and 'there' or exit(1))"):
+            return python
+    raise Missing(f"there is no {module} in {sys.executable} and /usr/bin/python3")
 
 
 def output_of(command):

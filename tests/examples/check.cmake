@@ -1,10 +1,16 @@
 # Runs COMMAND (words with | in between) and checks its standard output: it must match the regular expression EXPECT, or be what the command
-# SAME_AS prints. Exit code 0 is expected of both.
+# SAME_AS prints. Exit code 0 is expected of both, or CODE of COMMAND; its standard error must match EXPECT_ERROR.
 string(REPLACE "|" ";" COMMAND "${COMMAND}")
 string(REPLACE "|" ";" SAME_AS "${SAME_AS}")
 execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE code)
-if(NOT code EQUAL 0)
-  message(FATAL_ERROR "${COMMAND}: exit code ${code}\n${out}\n${err}")
+if(NOT DEFINED CODE)
+  set(CODE 0)
+endif()
+if(NOT code EQUAL CODE)
+  message(FATAL_ERROR "${COMMAND}: exit code ${code}, not ${CODE}\n${out}\n${err}")
+endif()
+if(NOT err MATCHES "${EXPECT_ERROR}")
+  message(FATAL_ERROR "${COMMAND}: standard error does not match ${EXPECT_ERROR}:\n${err}")
 endif()
 if(DEFINED EXPECT AND NOT out MATCHES "${EXPECT}")
   message(FATAL_ERROR "${COMMAND}: the output does not match ${EXPECT}:\n${out}")

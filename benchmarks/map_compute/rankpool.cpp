@@ -1,0 +1,15 @@
+// Pool.map: a vector in, a new vector out.
+#include <rankpool/rankpool.hpp>
+#include "map_compute/work.hpp"
+#include "repetitions.hpp"
+
+int main(int argc, char** argv) {
+    return rankpool::run(argc, argv, [&] {
+        const bench::Arguments arguments(argc, argv);
+        rankpool::Pool pool(arguments.workers);
+        const std::vector<double> in = bench::make_items();
+        std::vector<double> out;
+        bench::repeat(
+            arguments, 1, [&] { out = pool.map(bench::Iterate{}, in); }, [&] { return bench::take_right(out); });
+    });
+}

@@ -1,0 +1,28 @@
+# image_folder on pictures that MANDELBROT draws, and on files that are none: same_everywhere.cmake with INPUT, a folder that
+# is made here, in COMMAND. Then its results once more with a blur of radius 0 and thumbnails of full size: they must not change.
+file(REMOVE_RECURSE ${INPUT})
+file(MAKE_DIRECTORY ${INPUT})
+foreach(size "90 60" "1 1" "7 300" "300 7" "64 64" "33 50" "128 128" "200 3")
+  separate_arguments(size)
+  list(JOIN size x name)
+  execute_process(COMMAND ${MANDELBROT} --size ${size} --iterations 50 --workers 1 ${INPUT}/${name}.png OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
+execute_process(COMMAND head -c 300 ${INPUT}/90x60.png OUTPUT_FILE ${INPUT}/cut.png COMMAND_ERROR_IS_FATAL ANY)
+file(WRITE ${INPUT}/empty.png "")
+file(WRITE ${INPUT}/text.png "no picture")
+file(WRITE ${INPUT}/notes.txt "not asked for")
+
+include(${CMAKE_CURRENT_LIST_DIR}/same_everywhere.cmake)
+
+set(results ${WORK}/first/out/blurred)
+execute_process(COMMAND ${program} --radius 0 --size 10000 ${results} ${WORK}/unchanged OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB names RELATIVE ${results} ${results}/*)
+list(LENGTH names count)
+if(NOT count EQUAL 8)
+  message(FATAL_ERROR "there are ${count} results, not 8: ${names}")
+endif()
+foreach(name IN LISTS names)
+  foreach(folder blurred thumbnails)
+    execute_process(COMMAND ${CMAKE_COMMAND} -E compare_files ${results}/${name} ${WORK}/unchanged/${folder}/${name} COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()
+endforeach()
