@@ -57,8 +57,10 @@ Mpirun find_mpirun() {
     if (file.empty())
         throw Refusal("there is no mpirun in PATH; install Open MPI or MPICH, or load its module", exit_not_found);
     const std::string text = output_of({file, "--version"});
-    if (text.find("(Open MPI)") != std::string::npos)
-        return {Mpirun::open_mpi, number_after(text, "(Open MPI) "), file};
+    // By the name it was called by it says one or the other; behind PRRTE 3 there is Open MPI 5.
+    for (const char* name : {"(Open MPI) ", "(OpenRTE) "})
+        if (text.find(name) != std::string::npos) return {Mpirun::open_mpi, number_after(text, name), file};
+    if (text.find("(PRRTE)") != std::string::npos) return {Mpirun::open_mpi, 5, file};
     if (text.find("HYDRA") != std::string::npos || text.find("Intel(R) MPI") != std::string::npos)
         return {Mpirun::hydra, 0, file};
     throw Refusal(file + " is of no MPI that rankrun knows: its --version says \"" + text.substr(0, text.find('\n')) +
@@ -146,6 +148,8 @@ Words hydra_words(const Options& options, const Mpirun& mpirun) {
             const auto equals = variable.find('=');
             append(words, {"-env", variable.substr(0, equals), variable.substr(equals + 1)});
         }
+        // It never tells the ranks behind rank 0 that nothing comes: reading, they would wait for ever.
+        if (options.input.to == Input::To::none) append(words, {"sh", "-c", "exec \"$0\" \"$@\" </dev/null"});
         append(words, program_words(options, program));
     }
     return words;
@@ -178,10 +182,11 @@ Words srun_words(const Options& options) {
     if (options.programs.size() > 1) throw Refusal("several programs (`:`) cannot be handed to srun; use --via mpirun");
     if (options.timestamp) throw Refusal("--timestamp: srun has nothing like it; use --label");
     const std::string srun = find_in_path("srun");
-    if (srun.empty()) throw Refusal("there is no srun in PATH; use --via mpirun or --via local", exit_not_found);
+    if (srun.empty() && !options.dry_run)
+        throw Refusal("there is no srun in PATH; use --via mpirun or --via local", exit_not_found);
     const Program& program = options.programs.front();
-    Words words{srun, "--kill-on-bad-exit=1"};
-    append(words, mpi_type(srun));
+    Words words{srun.empty() ? "srun" : srun, "--kill-on-bad-exit=1"};
+    if (!srun.empty()) append(words, mpi_type(srun));
     if (program.ranks > 0) words.push_back("--ntasks=" + std::to_string(program.ranks));
     if (!options.hosts.empty()) append(words, slurm_hosts(options.hosts));
     // Some versions forget it between the job and its steps.

@@ -19,16 +19,19 @@ namespace {
 namespace os = rankpool::os;
 using Clock = std::chrono::steady_clock;
 
-os::UniqueFd watch_children() {
-    sigset_t child_ended;
-    sigemptyset(&child_ended);
-    sigaddset(&child_ended, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child_ended, nullptr);
-    return os::UniqueFd(os::check(signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
+// For this process; the ranks get the mask that was there before.
+sigset_t block(int signal) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    return set;
 }
 
 int run_attempts(const Options& options, int front, pid_t front_group, const sigset_t& mask) {
-    const os::UniqueFd endings = watch_children();
+    block(SIGTTOU);  // a terminal that forbids the background to write gets our messages all the same
+    const sigset_t child_ended = block(SIGCHLD);
+    const os::UniqueFd endings(os::check(signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
     Surroundings surroundings{front, front_group, endings.get(), {mask, raise_descriptor_limit()}, {}};
     if (options.timeout)
         surroundings.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(*options.timeout);

@@ -49,13 +49,15 @@ Input input_of(const std::string& text) {
 
 std::vector<Host> hosts_of(const std::string& text) {
     std::vector<Host> hosts;
-    for (const std::string& each : CLI::detail::split(text, ',')) {
+    for (std::size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
+        end = std::min(text.find(',', begin), text.size());
+        const std::string each = text.substr(begin, end - begin);
         Host host{each.substr(0, each.find(':')), 1};
         const bool counted = host.name.size() < each.size();
-        const char* end = each.data() + each.size();
         if (counted) {
-            const auto parsed = std::from_chars(each.data() + host.name.size() + 1, end, host.ranks);
-            if (parsed.ec != std::errc() || parsed.ptr != end) host.ranks = 0;
+            const char* last = each.data() + each.size();
+            const auto parsed = std::from_chars(each.data() + host.name.size() + 1, last, host.ranks);
+            if (parsed.ec != std::errc() || parsed.ptr != last) host.ranks = 0;
         }
         if (host.name.empty() || host.ranks < 1)
             throw Refusal("--hosts " + text + ": expected HOST or HOST:RANKS, separated by commas");

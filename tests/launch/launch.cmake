@@ -3,6 +3,7 @@ set(launch_suites
   RankrunOptions RankrunPrograms RankrunEnvironment RankrunExitCodes RankrunStreams RankrunLadder RankrunSignals RankrunKilled
   RankrunLeftovers RankrunJobs
   RankrunLabels RankrunFiles RankrunInput RankrunInputOf RankrunSeveralPrograms RankrunVariables RankrunDirectory RankrunTimeout RankrunGrace RankrunRestarts
+  RankrunEngines RankrunThroughMpirun RankrunPlan RankrunBindings RankrunInfo RankrunTerminal RankrunManual
   LaunchAs LaunchNested LaunchSecondProgram LaunchMpirunUnderRankrun LaunchStale LaunchSlurm LaunchBuilds LaunchMissingModule LaunchOtherMpi LaunchDependencies
   RunEnds SpmdEnds
   RankDies RankDiesUnderRankrun RankLeaves RankLeavesUnderRankrun RankThrows RankAborts RanksDisagree RanksWait CheckLevel
@@ -30,6 +31,7 @@ foreach(launcher IN LISTS launchers)
 endforeach()
 add_executable(launch_tests launch/main.cpp launch/launches.cpp launch/rankrun_test.cpp launch/rankrun_signals_test.cpp
   launch/rankrun_output_test.cpp launch/rankrun_input_test.cpp launch/rankrun_programs_test.cpp launch/rankrun_endings_test.cpp
+  launch/rankrun_engines_test.cpp launch/rankrun_plan_test.cpp launch/rankrun_terminal_test.cpp launch/rankrun_manual_test.cpp
   launch/launch_test.cpp launch/exit_test.cpp launch/trouble_test.cpp faults/parent_death_test.cpp)
 target_link_libraries(launch_tests PRIVATE test_support rankpool_flags)
 list(JOIN launch_suites "," listed_suites)
@@ -37,6 +39,7 @@ list(JOIN launch_mpis "," listed_mpis)
 target_compile_definitions(launch_tests PRIVATE
   RANKPOOL_TEST_SUITES="${listed_suites}"
   RANKPOOL_TEST_MPIS="${listed_mpis}"
+  RANKPOOL_TEST_LAUNCHER_SOURCES="${PROJECT_SOURCE_DIR}/launcher"
   RANKPOOL_TEST_RANKRUN="$<TARGET_FILE:rankrun>"
   RANKPOOL_TEST_RANKS="$<TARGET_FILE:launch_ranks>"
   RANKPOOL_TEST_RANKS_OTHER_BUILD="$<TARGET_FILE:launch_ranks_other_build>"
@@ -53,7 +56,7 @@ endforeach()
 
 foreach(suite IN LISTS launch_suites)
   list(LENGTH launch_mpis mpi_count)
-  if((suite MATCHES "^(LaunchMissingModule|LaunchMpirunUnderRankrun)$" AND mpi_count EQUAL 0) OR (suite STREQUAL "LaunchOtherMpi" AND mpi_count LESS 2))
+  if((suite MATCHES "^(LaunchMissingModule|LaunchMpirunUnderRankrun|RankrunThroughMpirun)$" AND mpi_count EQUAL 0) OR (suite STREQUAL "LaunchOtherMpi" AND mpi_count LESS 2))
     continue()
   endif()
   rankpool_test(launch.${suite} COMMAND launch_tests --gtest_filter=${suite}.*:*/${suite}.* TIMEOUT 120 LABELS launch)
