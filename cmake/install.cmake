@@ -5,6 +5,8 @@ install(TARGETS rankpool EXPORT rankpool-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS rankrun DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES launcher/rankrun.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES launcher/rankrun.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME rankrun)
 install(TARGETS rankpool_host DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/rankpool)
 foreach(name IN LISTS RANKPOOL_MPIS)
   install(TARGETS rankpool_module_${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})  # next to the library, which looks there

@@ -6,7 +6,7 @@
 #   cmake/setup.sh --list       prints the packages and installs nothing
 set -eu
 
-minimal="g++ cmake ninja-build libboost-serialization-dev libcli11-dev libfmt-dev"
+minimal="g++ cmake ninja-build libboost-serialization-dev libcli11-dev libfmt-dev libhwloc-dev"
 first_run="$minimal openmpi-bin libopenmpi-dev mpich libmpich-dev"
 full="$first_run clang libclang-rt-14-dev ccache spin libgtest-dev libpng-dev libboost-mpi-dev libtbb-dev python3 python3-mpi4py procps util-linux"
 

@@ -45,16 +45,18 @@ std::vector<pid_t> children() {
     return found;
 }
 
-void kill_all_descendants() {
+void kill_all_descendants(const std::vector<pid_t>& spared) {
     for (;;) {
-        for (const pid_t child : children()) kill(child, SIGKILL);
-        int status;
-        pid_t ended;
-        while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+        bool left = false;
+        for (const pid_t child : children()) {
+            if (std::find(spared.begin(), spared.end(), child) != spared.end()) continue;
+            left = true;
+            kill(child, SIGKILL);
+            waitpid(child, nullptr, WNOHANG);
         }
-        if (ended < 0) return;  // no child is left
-        // Those that were killed just now end in a moment; a process that hangs in the kernel must not hold us for ever,
-        // but is not left alone either.
+        if (!left) return;
+        // Those that were killed just now end in a moment; a process that hangs in the kernel must not hold us for
+        // ever, but is not left alone either.
         const timespec moment{0, 1'000'000};
         nanosleep(&moment, nullptr);
     }

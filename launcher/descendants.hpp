@@ -10,8 +10,8 @@ namespace rankrun {
 /// This process's children, inherited ones included.
 std::vector<pid_t> children();
 
-/// Kills all children, and those that become children by it, and collects them: returns when there are none. To be
-/// called by a subreaper.
-void kill_all_descendants();
+/// Kills all children except `spared`, and those that become children by it, and collects them: returns when there are
+/// no others. To be called by a subreaper.
+void kill_all_descendants(const std::vector<pid_t>& spared = {});
 
 }  // namespace rankrun

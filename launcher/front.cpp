@@ -59,7 +59,8 @@ class Front {
         if (packet.alive && packet.bytes.size() == sizeof verdict) {
             std::memcpy(&verdict, packet.bytes.data(), sizeof verdict);
         } else {
-            std::fprintf(stderr, "rankrun: the process that minds the ranks (pid %d) was killed; ending the job\n", minder_);
+            std::fprintf(stderr, "rankrun: the process that minds the ranks (pid %d) was killed; ending the job\n",
+                         minder_);
         }
         kill_all_descendants();  // the minder itself, and what it left when it was killed
         return verdict.exit_code;
@@ -72,11 +73,12 @@ class Front {
 
 }  // namespace
 
-int run_job(const Options& options, const std::string& program) {
+int run_job(const Options& options) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t signals, before;
     sigemptyset(&signals);
-    for (const int signal : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT}) sigaddset(&signals, signal);
+    for (const int signal : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT})
+        sigaddset(&signals, signal);
     sigprocmask(SIG_BLOCK, &signals, &before);
     os::SocketPair pair = os::socket_pair();
     const pid_t group = getpgrp();
@@ -84,7 +86,7 @@ int run_job(const Options& options, const std::string& program) {
     const pid_t minder = os::check(fork(), "fork");
     if (minder == 0) {
         pair.first.reset();
-        mind(options, program, std::move(pair.second), group, before);
+        mind(options, std::move(pair.second), group, before);
     }
     pair.second.reset();
     return Front(std::move(pair.first), minder, signals).run();

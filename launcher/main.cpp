@@ -1,20 +1,40 @@
-// rankrun: starts a program as N ranks on this machine. See rankrun --help.
+// rankrun: starts a program as N ranks. See rankrun --help.
 #include <cstdio>
 #include <exception>
 
+#include "engines.hpp"
 #include "front.hpp"
+#include "info.hpp"
 #include "options.hpp"
 #include "os/standard_streams.hpp"
+#include "plan.hpp"
+
+namespace {
+
+int start(const rankrun::Options& asked) {
+    const rankrun::Options options = rankrun::settle_engine(asked);
+    for (const std::string& note : rankrun::notes(options)) std::fprintf(stderr, "rankrun: note: %s\n", note.c_str());
+    if (options.dry_run || options.verbose)
+        std::fputs(rankrun::plan_text(options).c_str(), options.dry_run ? stdout : stderr);
+    return options.dry_run ? 0 : rankrun::run_job(options);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-    int exit_code = -1;
-    const rankrun::Options options = rankrun::parse(argc, argv, exit_code);
-    if (exit_code >= 0) return exit_code;
-    const std::string program = rankrun::find_program(options.command.front(), exit_code);
-    if (exit_code >= 0) return exit_code;
     try {
         rankpool::os::occupy_standard_streams();
-        return rankrun::run_job(options, program);
+        const auto options = rankrun::parse(argc, argv);
+        if (!options) return 0;
+        if (!options->info) return start(*options);
+        std::fputs(rankrun::info_text().c_str(), stdout);
+        return 0;
+    } catch (const rankrun::Refusal& refusal) {
+        std::fprintf(stderr, "rankrun: %s\n", refusal.what());
+        return refusal.exit_code;
+    } catch (const std::invalid_argument& error) {  // RANKPOOL_CPU_COUNT
+        std::fprintf(stderr, "rankrun: %s\n", error.what());
+        return rankrun::exit_usage;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "rankrun: %s\n", error.what());
         return 1;

@@ -1,5 +1,7 @@
-// The parent of the ranks: starts them, sees their end, and ends the rest when one fails.
+// The parent of the ranks: it runs the job, again where that was asked for, and tells the front how it ended.
 #pragma once
+
+#include <sys/types.h>
 
 #include <csignal>
 
@@ -10,7 +12,6 @@ namespace rankrun {
 
 /// Runs the job and reports to the front through `front`; ends the process. `front_group` is the front's process group,
 /// `mask` the signal mask that the ranks get.
-[[noreturn]] void mind(const Options& options, const std::string& program, rankpool::os::UniqueFd front, pid_t front_group,
-                       const sigset_t& mask);
+[[noreturn]] void mind(const Options& options, rankpool::os::UniqueFd front, pid_t front_group, const sigset_t& mask);
 
 }  // namespace rankrun

@@ -6,7 +6,7 @@
 namespace rankrun {
 
 /// Front to minder: a signal for the ranks. A terminal sends its signals to the front's whole process group, which has
-/// rank 0 in it where the terminal is its standard input: that one has it already.
+/// the rank in it that reads from the terminal: that one has it already.
 struct SignalNotice {
     std::int32_t signal;
     std::int32_t from_terminal;

@@ -1,11 +1,14 @@
 // Starting one rank.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <csignal>
 #include <string>
 #include <vector>
+
+#include "options.hpp"
 
 namespace rankrun {
 
@@ -15,17 +18,25 @@ struct Started {
     std::string why;
 };
 
-/// Starts ranks of one program. Each becomes the leader of a process group of its own, so that a signal reaches what it
-/// started too; rank 0 alone gets standard input, and stays in `terminal_group` where that is not 0: only the
-/// terminal's foreground group may read from it.
-struct RankStarter {
-    std::string program;
-    std::vector<std::string> command;
-    sigset_t mask;
-    pid_t terminal_group;
-
-    /// `variables`: NAME=value, besides the launcher's own environment.
-    Started start(int rank, const std::vector<std::string>& variables) const;
+/// What one rank starts with.
+struct RankStart {
+    const Program& program;
+    std::vector<std::string> variables;       // NAME=value, besides the launcher's environment and the program's own
+    int input = -1, output = -1, error = -1;  // its standard streams; -1: the launcher's
+    pid_t group = 0;             // its process group; 0: one of its own, so that a signal reaches what it started too
+    std::vector<int> cpus = {};  // it is bound to them; empty: to none
 };
+
+/// What the launcher changed for itself and its ranks get back.
+struct Inherited {
+    sigset_t mask;
+    rlimit descriptors;
+};
+
+Started start_rank(const RankStart& rank, const Inherited& inherited);
+
+/// Raises this process's limit of descriptors as far as it goes: a job needs several for every rank. Returns what it
+/// was.
+rlimit raise_descriptor_limit();
 
 }  // namespace rankrun

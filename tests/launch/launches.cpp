@@ -1,5 +1,7 @@
 #include "launch/launches.hpp"
 
+#include <gtest/gtest.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -105,12 +107,26 @@ Words start(const std::string& launcher, int ranks, const Words& command) {
     return words;
 }
 
+subprocess::Result rankrun(Words words, const subprocess::Options& options) {
+    words.insert(words.begin(), programs().rankrun);
+    subprocess::Result result = subprocess::run(words, options);
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.left_behind, Words());
+    return result;
+}
+
+void expect_one_line(const subprocess::Result& result, const std::string& beginning, const std::string& word) {
+    const auto lines = lines_from(result.err, beginning);
+    ASSERT_EQ(lines.size(), 1u) << result.err;
+    EXPECT_NE(lines.front().find(word), std::string::npos) << lines.front();
+}
+
 int ranks_under(const std::string& launcher, int ranks) { return launcher == "alone" ? 1 : ranks; }
 
 const Programs& programs() {
     static const Programs all{RANKPOOL_TEST_RANKRUN,   RANKPOOL_TEST_RANKS,   RANKPOOL_TEST_RANKS_OTHER_BUILD,
                               RANKPOOL_TEST_WORKERS,   RANKPOOL_TEST_ENDINGS, RANKPOOL_TEST_SIGNALS,
-                              RANKPOOL_TEST_LONG_TASKS};
+                              RANKPOOL_TEST_STREAMS,   RANKPOOL_TEST_LONG_TASKS};
     return all;
 }
 

@@ -23,12 +23,17 @@ Words mpis();
 /// The command that starts `command` as `ranks` ranks. Alone: as it is.
 Words start(const std::string& launcher, int ranks, const Words& command);
 
+/// Runs rankrun with these words, to its end: it ends in time and leaves nothing.
+subprocess::Result rankrun(Words words, const subprocess::Options& options = {});
+/// Expects one line on standard error that begins with `beginning`, and `word` in it.
+void expect_one_line(const subprocess::Result& result, const std::string& beginning, const std::string& word);
+
 /// Its way to run; "alone" is one rank whatever was asked for.
 int ranks_under(const std::string& launcher, int ranks);
 
 /// The probe programs; each says in its first comment what it prints.
 struct Programs {
-    std::string rankrun, ranks, ranks_other_build, workers, endings, signals, long_tasks;
+    std::string rankrun, ranks, ranks_other_build, workers, endings, signals, streams, long_tasks;
 };
 const Programs& programs();
 

@@ -11,23 +11,6 @@
 namespace {
 
 using namespace launches;
-using subprocess::Result;
-
-Result rankrun(Words words, const subprocess::Options& options = {}) {
-    words.insert(words.begin(), programs().rankrun);
-    Result result = subprocess::run(words, options);
-    EXPECT_FALSE(result.timed_out);
-    EXPECT_EQ(result.left_behind, Words());
-    return result;
-}
-
-// Text on stderr that a user must see on a line of its own.
-void expect_line(const Result& result, const std::string& beginning, const std::string& word) {
-    const auto lines = lines_from(result.err, beginning);
-    ASSERT_EQ(lines.size(), 1u) << result.err;
-    EXPECT_NE(lines.front().find(word), std::string::npos) << lines.front();
-}
-
 // ---- options ----
 
 TEST(RankrunOptions, EndAtTheProgramsName) {
@@ -61,7 +44,7 @@ TEST(RankrunOptions, DefaultIsTheUsableCpus) {
     EXPECT_EQ(sorted_lines(given.out), (Words{"2", "2"}));
     const auto rubbish = rankrun({"true"}, {.environment = {"RANKPOOL_CPU_COUNT=many"}});
     EXPECT_EQ(rubbish.exit_code, 2);
-    expect_line(rubbish, "rankrun:", "RANKPOOL_CPU_COUNT=\"many\"");
+    expect_one_line(rubbish, "rankrun:", "RANKPOOL_CPU_COUNT=\"many\"");
 }
 
 TEST(RankrunOptions, WrongUseIsTwoAndSaysWhy) {
@@ -87,7 +70,7 @@ TEST(RankrunOptions, WrongUseIsTwoAndSaysWhy) {
         const auto result = rankrun(each.words);
         EXPECT_EQ(result.exit_code, 2);
         EXPECT_EQ(result.out, "");
-        expect_line(result, "rankrun:", each.says);
+        expect_one_line(result, "rankrun:", each.says);
         EXPECT_EQ(sorted_lines(result.err).size(), 1u) << result.err;
     }
 }
@@ -107,7 +90,7 @@ TEST(RankrunPrograms, NotFoundIs127) {
     for (const std::string name : {"no-such-program-anywhere", "./no-such-program", "/no/such/program"}) {
         const auto result = rankrun({"-n", "3", name});
         EXPECT_EQ(result.exit_code, 127);
-        expect_line(result, "rankrun:", name);
+        expect_one_line(result, "rankrun:", name);
         EXPECT_EQ(sorted_lines(result.err).size(), 1u) << result.err;
     }
 }
@@ -117,7 +100,7 @@ TEST(RankrunPrograms, HintForAFileHere) {
     directory.script("prog", "true\n");
     const auto result = rankrun({"-n", "2", "prog"}, {.directory = directory.text()});
     EXPECT_EQ(result.exit_code, 127);
-    expect_line(result, "rankrun:", "./prog");
+    expect_one_line(result, "rankrun:", "./prog");
 }
 
 TEST(RankrunPrograms, NotExecutableIs126) {
@@ -125,18 +108,18 @@ TEST(RankrunPrograms, NotExecutableIs126) {
     directory.write("text", "just text\n");
     const auto file = rankrun({"-n", "2", directory.path("text")});
     EXPECT_EQ(file.exit_code, 126);
-    expect_line(file, "rankrun:", "not executable");
+    expect_one_line(file, "rankrun:", "not executable");
     const auto in_path = rankrun({"-n", "2", "text"}, {.environment = {"PATH=" + directory.text()}});
     EXPECT_EQ(in_path.exit_code, 126);
-    expect_line(in_path, "rankrun:", "not executable");
+    expect_one_line(in_path, "rankrun:", "not executable");
     const auto folder = rankrun({"-n", "2", directory.text()});
     EXPECT_EQ(folder.exit_code, 126);
-    expect_line(folder, "rankrun:", "directory");
+    expect_one_line(folder, "rankrun:", "directory");
     const auto nobody_interprets = directory.script("broken", "");
     std::ofstream(nobody_interprets) << "#!/no/such/interpreter\n";
     const auto broken = rankrun({"-n", "2", nobody_interprets});
     EXPECT_NE(broken.exit_code, 0);
-    expect_line(broken, "rankrun:", "broken");
+    expect_one_line(broken, "rankrun:", "broken");
 }
 
 TEST(RankrunPrograms, FoundInPathAndBesideIt) {
@@ -209,7 +192,7 @@ TEST(RankrunExitCodes, LineNamesRankHostPidAndWhy) {
 TEST(RankrunExitCodes, NobodyElseIsLeftToEnd) {
     const auto result = rankrun({"-n", "1", "sh", "-c", "exit 5"});
     EXPECT_EQ(result.exit_code, 5);
-    expect_line(result, "rankrun: rank 0 (pid ", ") exited with code 5");
+    expect_one_line(result, "rankrun: rank 0 (pid ", ") exited with code 5");
     EXPECT_EQ(result.err.find("other ranks"), std::string::npos) << result.err;
 }
 
@@ -222,7 +205,7 @@ TEST(RankrunExitCodes, OfASignalIs128AndItsNumber) {
         const auto result = rankrun(
             {"-n", "2", "sh", "-c", "ulimit -c 0; [ $RANK = 1 ] || exec sleep 1000; kill -" + signal.name + " $$"});
         EXPECT_EQ(result.exit_code, 128 + signal.number) << result.err;
-        expect_line(result, "rankrun: rank 1 (pid ",
+        expect_one_line(result, "rankrun: rank 1 (pid ",
                     "was killed by signal " + std::to_string(signal.number) + " (SIG" + signal.name + ")");
     }
 }
@@ -325,7 +308,7 @@ TEST(RankrunJobs, ASecondProgramInARankIsToldWhyNot) {
     const auto result = rankrun({"-n", "2", wrapper, programs().ranks});
     EXPECT_EQ(result.exit_code, 1) << result.err;
     EXPECT_EQ(sorted_lines(result.out), all_ranks(2));  // the first program's
-    expect_line(result, "rankpool:", "a rank can run one rankpool program");
+    expect_one_line(result, "rankpool:", "a rank can run one rankpool program");
 }
 
 TEST(RankrunJobs, AnotherBuildIsToldSo) {
@@ -337,7 +320,7 @@ TEST(RankrunJobs, AnotherBuildIsToldSo) {
         const auto result = rankrun({"-n", "3", wrapper});
         EXPECT_EQ(result.exit_code, 1) << result.err;
         EXPECT_LT(result.took, std::chrono::seconds(10));
-        expect_line(result, "rankpool:", "another build of the program");
+        expect_one_line(result, "rankpool:", "another build of the program");
     }
 }
 
@@ -347,7 +330,7 @@ TEST(RankrunJobs, AProgramThatDoesNotJoinIsNotWaitedFor) {
     const auto wrapper = directory.script("either", "[ $RANK = 1 ] && exec true; exec " + programs().ranks + "\n");
     const auto result = rankrun({"-n", "2", wrapper}, {.limit = std::chrono::seconds(20)});
     EXPECT_NE(result.exit_code, 0);
-    expect_line(result, "rankpool:", "rank 1");
+    expect_one_line(result, "rankpool:", "rank 1");
 }
 
 }  // namespace

@@ -88,6 +88,25 @@ void reap_strangers(pid_t child) {
     }
 }
 
+// What is alive a second after the end was left behind.
+std::vector<std::string> left_behind_since(const std::vector<pid_t>& before) {
+    std::vector<std::string> left;
+    const auto deadline = Clock::now() + 1s;
+    auto alive = living_descendants(before);
+    while (!alive.empty() && Clock::now() < deadline) {
+        poll(nullptr, 0, 10);
+        reap_strangers(0);
+        alive = living_descendants(before);
+    }
+    for (const auto& [pid, name] : alive) {
+        left.push_back(name + " (" + std::to_string(pid) + ")");
+        kill(pid, SIGKILL);
+    }
+    while (!living_descendants(before).empty()) reap_strangers(0);
+    reap_strangers(0);
+    return left;
+}
+
 }  // namespace
 
 Result run(const std::vector<std::string>& command, const Options& options) {
@@ -162,22 +181,11 @@ Result run(const std::vector<std::string>& command, const Options& options) {
     close(ended_fd);
     close(out[0]);
     close(err[0]);
-    // What is alive a second after the end was left behind.
-    const auto deadline = Clock::now() + 1s;
-    auto alive = living_descendants(before);
-    while (!alive.empty() && Clock::now() < deadline) {
-        poll(nullptr, 0, 10);
-        reap_strangers(0);
-        alive = living_descendants(before);
-    }
-    for (const auto& [pid, name] : alive) {
-        result.left_behind.push_back(name + " (" + std::to_string(pid) + ")");
-        kill(pid, SIGKILL);
-    }
-    while (!living_descendants(before).empty()) reap_strangers(0);
-    reap_strangers(0);
+    result.left_behind = left_behind_since(before);
     return result;
 }
+
+std::vector<std::string> left_behind() { return left_behind_since({}); }
 
 std::vector<std::string> lines_with(const std::string& text, const std::string& word) {
     std::vector<std::string> found;

@@ -36,6 +36,10 @@ struct Result {
 /// own end. The calling process becomes a subreaper, so that no descendant escapes.
 Result run(const std::vector<std::string>& command, const Options& options = {});
 
+/// This process's descendants that are still alive a second from now; they are killed then. The calling process must have
+/// been a subreaper since it started them.
+std::vector<std::string> left_behind();
+
 /// Lines of `text` that contain `word`.
 std::vector<std::string> lines_with(const std::string& text, const std::string& word);
 

@@ -129,9 +129,9 @@ std::optional<JobMembership> join_job(const std::string& build_identity) {
     return JobMembership{verdict.rank, verdict.size, std::move(answer.descriptors.front()), std::move(connection)};
 }
 
-JobDoor::JobDoor(int ranks, int memory)
+JobDoor::JobDoor(int ranks, std::function<int()> memory)
     : name_(random_name()),
-      memory_(memory),
+      memory_(std::move(memory)),
       door_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
       ranks_(static_cast<std::size_t>(ranks)) {
     if (!door_) os::fail("socket");
@@ -210,14 +210,18 @@ void JobDoor::receive_hello(os::UniqueFd connection) {
         text = "this rank runs another build of the program than the ranks before it (build " + identity + ", theirs " +
                build_identity_ + "); start the same executable on every rank";
     } else {
-        build_identity_ = identity;
-        answer.verdict = Verdict::welcome;
-        answer.rank = hello.rank;
-        descriptors.push_back(memory_);
-        rank.pid = peer.pid;
-        (void)os::send_packet(connection.get(), packet(answer, text), descriptors);
-        rank.connection = std::move(connection);
-        return;
+        try {
+            descriptors.push_back(memory_());
+            build_identity_ = identity;
+            answer.verdict = Verdict::welcome;
+            answer.rank = hello.rank;
+            rank.pid = peer.pid;
+            (void)os::send_packet(connection.get(), packet(answer, text), descriptors);
+            rank.connection = std::move(connection);
+            return;
+        } catch (const Error& error) {
+            text = "there is no memory for a job of " + std::to_string(answer.size) + " ranks: " + error.what();
+        }
     }
     (void)os::send_packet(connection.get(), packet(answer, text), descriptors);
 }

@@ -38,8 +38,9 @@ std::optional<pid_t> job_launcher();
 /// The launcher's end.
 class JobDoor {
   public:
-    /// Listens for `ranks` ranks; `memory` is what they get. Throws Error.
-    JobDoor(int ranks, int memory);
+    /// Listens for `ranks` ranks. `memory` makes what they get and is asked for its descriptor at each welcome: a job of
+    /// other programs needs none. It throws Error when there is no room. Throws Error.
+    JobDoor(int ranks, std::function<int()> memory);
 
     /// Variables for the environment of `rank`, NAME=value.
     std::vector<std::string> environment(int rank) const;
@@ -62,7 +63,7 @@ class JobDoor {
     void receive_hello(os::UniqueFd connection);
 
     std::string name_;
-    int memory_;
+    std::function<int()> memory_;
     os::UniqueFd door_;
     std::vector<os::UniqueFd> waiting_;  // connected, their hello not yet read
     std::vector<Rank> ranks_;

@@ -1,0 +1,160 @@
+// rankrun: the plan and what is said about it, pinning to cores, what the machine offers.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <regex>
+
+#include "launch/launches.hpp"
+
+namespace {
+
+using namespace launches;
+
+// ---- --dry-run, --verbose ----
+
+TEST(RankrunPlan, DryRunShowsItAndStartsNothing) {
+    const ScriptDirectory directory;
+    const auto result = rankrun({"--dry-run", "-n", "2", "-x", "A=it's", "touch", directory.path("started"), ":", "-n",
+                                 "1", "--wdir", "/usr", "echo", ""});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string touch = "A='it'\\''s' touch " + directory.path("started") + "\n";
+    EXPECT_EQ(result.out, "rank 0: " + touch + "rank 1: " + touch +
+                              "rank 2: cd /usr && echo ''\n# 3 ranks on this machine; standard input to rank 0\n");
+    EXPECT_FALSE(std::filesystem::exists(directory.path("started")));
+}
+
+TEST(RankrunPlan, DryRunFindsTheProgramsToo) { EXPECT_EQ(rankrun({"--dry-run", "no-such-program"}).exit_code, 127); }
+
+TEST(RankrunPlan, VerboseShowsItAndTheProcesses) {
+    const auto result = rankrun({"--verbose", "-n", "2", "--timeout", "100", "sh", "-c", "echo $RANK $$"});
+    EXPECT_EQ(result.exit_code, 0);
+    for (const std::string& line : sorted_lines(result.out))
+        EXPECT_EQ(lines_from(result.err, "rankrun: rank " + line.substr(0, 1) + " is pid " + line.substr(2)).size(), 1u)
+            << result.err;
+    EXPECT_EQ(lines_from(result.err, "rank 1: sh -c 'echo $RANK $$'").size(), 1u) << result.err;
+    EXPECT_EQ(lines_from(result.err, "# ends after 100 s").size(), 1u) << result.err;
+}
+
+// ---- more ranks than CPUs ----
+
+TEST(RankrunPlan, MoreRanksThanCpusAreSaidToWhoeverLooksOn) {
+    const subprocess::Options two_cpus{.environment = {"RANKPOOL_CPU_COUNT=2"}};
+    EXPECT_EQ(rankrun({"-n", "3", "true"}, two_cpus).err, "");
+    EXPECT_EQ(lines_from(rankrun({"--verbose", "-n", "2", "true"}, two_cpus).err, "rankrun: note").size(), 0u);
+    const auto asked = rankrun({"--verbose", "-n", "3", "true"}, two_cpus);
+    EXPECT_EQ(asked.exit_code, 0);
+    expect_one_line(asked, "rankrun: note", "3 ranks share 2 usable CPUs");
+    const auto terminal = subprocess::run({"script", "-qec", programs().rankrun + " -n 3 true", "/dev/null"}, two_cpus);
+    EXPECT_EQ(terminal.exit_code, 0);
+    EXPECT_EQ(subprocess::lines_with(terminal.out, "3 ranks share 2 usable CPUs").size(), 1u) << terminal.out;
+}
+
+TEST(RankrunPlan, AnyNumberOfRanksStarts) {
+    const auto result = rankrun({"-n", "300", "sh", "-c", "echo $RANK"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(sorted_lines(result.out).size(), 300u);
+}
+
+// ---- --bind, --report-bindings ----
+
+// On a machine of the given shape, which only the plan can be made for.
+Words planned_bindings(const std::string& machine, int ranks) {
+    const auto result = rankrun({"--dry-run", "--bind", "core", "-n", std::to_string(ranks), "true"},
+                                {.environment = {"HWLOC_SYNTHETIC=" + machine, "RANKPOOL_CPU_COUNT=16"}});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return lines_from(result.out, "rank ");
+}
+
+TEST(RankrunBindings, ACoreForEachRank) {
+    EXPECT_EQ(planned_bindings("package:2 core:2 pu:2", 3),
+              (Words{"rank 0: true  # is bound to core 0 (CPUs 0-1)", "rank 1: true  # is bound to core 1 (CPUs 2-3)",
+                     "rank 2: true  # is bound to core 2 (CPUs 4-5)"}));
+}
+
+TEST(RankrunBindings, ACpuForEachWhereCoresAreTooFew) {
+    EXPECT_EQ(planned_bindings("core:2 pu:2", 3), (Words{"rank 0: true  # is bound to hardware thread 0 (CPU 0)",
+                                                         "rank 1: true  # is bound to hardware thread 1 (CPU 1)",
+                                                         "rank 2: true  # is bound to hardware thread 2 (CPU 2)"}));
+}
+
+// The CPUs that a process may use.
+const Words show_cpus{"sh", "-c", "echo $RANK $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)"};
+
+std::string cpus_here() {
+    const std::string out = subprocess::run(show_cpus).out;
+    return out.substr(out.find_first_of("0123456789"), out.find('\n') - out.find_first_of("0123456789"));
+}
+
+TEST(RankrunBindings, RanksReallyAreWhereTheyAreSaidToBe) {
+    Words words{"--bind", "core", "--report-bindings", "-n", "1"};
+    words.insert(words.end(), show_cpus.begin(), show_cpus.end());
+    const auto result = rankrun(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::smatch cpus;
+    ASSERT_TRUE(std::regex_search(result.out, cpus, std::regex("^0 ([0-9,-]+)\n"))) << result.out;
+    EXPECT_TRUE(std::regex_search(
+        result.err,
+        std::regex("rankrun: rank 0 is bound to (core|hardware thread) [0-9]+ \\(CPUs? " + cpus[1].str() + "\\)\n")))
+        << result.err;
+}
+
+TEST(RankrunBindings, OnlyInsideTheMaskAndNeverWhenRanksOutnumberCpus) {
+    const std::string all = cpus_here(), last = all.substr(all.find_last_of(",-") + 1);
+    for (const int ranks : {1, 2}) {
+        Words words{"taskset",           "-c",     last,
+                    programs().rankrun,  "--bind", "core",
+                    "--report-bindings", "-n",     std::to_string(ranks)};
+        words.insert(words.end(), show_cpus.begin(), show_cpus.end());
+        const auto result = subprocess::run(words);
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+        EXPECT_EQ(sorted_lines(result.out), ranks == 1 ? (Words{"0 " + last}) : (Words{"0 " + last, "1 " + last}));
+        EXPECT_EQ(lines_from(result.err, ranks == 1 ? "rankrun: rank 0 is bound to "
+                                                    : "rankrun: rank 0 is not bound (CPU " + last + ")")
+                      .size(),
+                  1u)
+            << result.err;
+        EXPECT_EQ(subprocess::lines_with(result.err, "they are not bound to cores").size(), ranks == 1 ? 0u : 1u)
+            << result.err;
+    }
+}
+
+TEST(RankrunBindings, NoneIsTheDefault) {
+    for (const Words& option : {Words{}, Words{"--bind", "none"}}) {
+        Words words = option;
+        words.insert(words.end(), {"-n", "1"});
+        words.insert(words.end(), show_cpus.begin(), show_cpus.end());
+        EXPECT_EQ(rankrun(words).out, "0 " + cpus_here() + "\n");
+    }
+    const auto wrong = rankrun({"--bind", "socket", "true"});
+    EXPECT_EQ(wrong.exit_code, 2);
+    expect_one_line(wrong, "rankrun: --bind socket", "core, none");
+}
+
+// ---- --info ----
+
+TEST(RankrunInfo, TellsWhatTheMachineOffers) {
+    const auto result =
+        rankrun({"--info"}, {.environment = {"RANKPOOL_CPU_COUNT=3", "SLURM_JOB_ID=77", "SLURM_JOB_NUM_NODES=2"}});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(lines_from(result.out, "CPUs: 3 usable of ").size(), 1u) << result.out;
+    EXPECT_TRUE(std::regex_search(result.out, std::regex("\nmemory: [0-9.]+ GiB available of [0-9.]+ GiB")))
+        << result.out;
+    EXPECT_TRUE(std::regex_search(result.out, std::regex("\nsingle copy: (yes|no, .*process_vm_readv: .+)\n")))
+        << result.out;
+    const auto modules = lines_from(result.out, "MPI modules: ");
+    ASSERT_EQ(modules.size(), 1u);
+    for (const std::string& mpi : mpis())
+        EXPECT_TRUE(std::regex_search(modules[0], std::regex(mpi + " \\([^)]+\\) works"))) << modules[0];
+    if (mpis().empty()) {
+        EXPECT_EQ(modules[0], "MPI modules: none found");
+    }
+    EXPECT_EQ(lines_from(result.out, "Slurm: job 77, 2 nodes").size(), 1u) << result.out;
+}
+
+TEST(RankrunInfo, StartsNothing) {
+    const auto result = rankrun({"--info", "true"});
+    EXPECT_EQ(result.exit_code, 2);
+    expect_one_line(result, "rankrun: --info", "true");
+}
+
+}  // namespace
