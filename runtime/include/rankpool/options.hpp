@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 namespace rankpool {
 
@@ -40,8 +41,20 @@ struct MapOptions {
     /// Shows on stderr how far the call is, while somebody waits for it: a bar with rate and time left on a terminal, a line
     /// now and then elsewhere. Not for imap, whose consumer counts the results it takes.
     bool progress = false;
+    /// Path of a journal: results are noted there as they arrive, and a call that finds it there runs only the items that it
+    /// lacks, so that finished items outlive the whole job. Items that failed are run again. An item is known by its index
+    /// and its bytes, results by their type; the function may be another. CheckpointError for a journal that cannot be used:
+    /// of other items or another result type, damaged, or in use by another call. Not for imap.
+    ///
+    /// Under run(), SIGTERM and SIGUSR1 end such a call: no item is started any more, what runs is told so (stop_requested)
+    /// and has RANKPOOL_GRACE seconds (4) to finish, the call throws CancelledError, and run() returns 75.
+    std::string checkpoint = {};
     /// imap only: items that are read ahead of the consumer; 0: a bound chosen by the pool.
     std::size_t buffersize = 0;
+    /// With `checkpoint`: a name for what the function computes. A journal with another tag is refused.
+    std::string checkpoint_tag = {};
+    /// With `checkpoint`, in a Slurm job: ends the call, as SIGTERM does, this long before SLURM_JOB_END_TIME; 0: not.
+    std::chrono::seconds stop_before_end{0};
 };
 
 }  // namespace rankpool

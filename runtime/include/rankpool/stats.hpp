@@ -26,6 +26,7 @@ struct PoolStats {
     std::uint64_t items = 0;   ///< that have their result or error
     std::uint64_t errors = 0;  ///< of them, those that failed
     double imbalance = 0;
+    std::uint64_t reused = 0;  ///< of the items, those whose result a checkpoint's journal had
 };
 
 }  // namespace rankpool

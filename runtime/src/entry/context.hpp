@@ -14,6 +14,9 @@ namespace rankpool::entry {
 /// In main of run() on rank 0 of a job of several ranks: who spreads pools over them. Null elsewhere, and in tasks.
 pool::Manager* manager_of_ranks();
 
+/// Whether main of run() runs in this process.
+bool in_run();
+
 /// This process's rank in its job; -1 when standalone.
 int own_rank();
 

@@ -16,6 +16,7 @@
 #include "launch/same_build.hpp"
 #include "os/host_name.hpp"
 #include "os/standard_streams.hpp"
+#include "pool/drain.hpp"
 #include "pool/lead.hpp"
 #include "pool/living_queues.hpp"
 #include "pool/worker_context.hpp"
@@ -38,6 +39,7 @@ struct Part {
     pool::Manager* manager = nullptr;
 };
 Part part;
+pid_t main_runs_in = 0;
 std::atomic<bool> entered{false};
 
 void enter(const char* what) {
@@ -106,15 +108,19 @@ class Lead {
 // With the end of main, that of the processes it started.
 int call_main(const std::function<int()>& main) {
     int exit_code = 1;
+    main_runs_in = getpid();
     try {
         exit_code = main();
+    } catch (const CancelledError&) {
+        process::flush_output();
+        if (!pool::drained()) report_uncaught("main", std::current_exception());  // else the call has said it
     } catch (...) {
         process::flush_output();
         report_uncaught("main", std::current_exception());
     }
     pool::complete_executors();  // while there are ranks and a fork server
     child::end_children();
-    return exit_code;
+    return pool::drained() ? pool::exit_drained : exit_code;
 }
 
 }  // namespace
@@ -123,6 +129,8 @@ pool::Manager* manager_of_ranks() {
     const bool here = part.manager != nullptr && part.pid == getpid() && !pool::worker_context().worker;
     return here ? part.manager : nullptr;
 }
+
+bool in_run() { return main_runs_in != 0 && main_runs_in == getpid(); }
 
 int own_rank() { return part.pid == getpid() ? part.rank : -1; }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "os/memory.hpp"
+#include <rankpool/error.hpp>
 #include <rankpool/pool/rows.hpp>
 #include <rankpool/remote.hpp>
 
@@ -45,12 +46,15 @@ void CallSink::fixed(std::uint64_t first, std::uint64_t count, const std::byte* 
 }
 
 void CallSink::placed(std::uint64_t first, std::uint64_t count) {
+    if (checkpoint != nullptr)
+        checkpoint->add(first, count, {output_.rows + first * result_size_, static_cast<std::size_t>(count) * result_size_});
     std::lock_guard lock(mutex);
     arrived_ += static_cast<std::size_t>(count);
     if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
 }
 
 void CallSink::value(std::uint64_t index, std::span<const std::byte> bytes) {
+    if (checkpoint != nullptr) checkpoint->add(index, 1, bytes);
     std::lock_guard lock(mutex);
     auto& storage = output_.storage;
     // A block never grows beyond what it reserved: views into it stay valid.
@@ -93,8 +97,10 @@ void CallSink::settle() {
     if (rest_) output_.error = to_exception(rest_failure_, std::nullopt);
     // An item's own error says more than what befell the pool.
     if (!output_.errors.empty()) output_.error = output_.errors.begin()->second;
-    if (!rest_ || !output_.keep_errors) return;
-    const std::exception_ptr rest = to_exception(rest_failure_, std::nullopt);
+    if (!output_.keep_errors) return;
+    // Those that were dropped because another failed never began.
+    const std::exception_ptr rest = rest_ ? to_exception(rest_failure_, std::nullopt)
+                                          : std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
     for (std::size_t i = 0; i < count_; ++i)
         if (!has_[i]) output_.errors.emplace(i, rest);
 }

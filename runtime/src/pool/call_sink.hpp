@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 
+#include "pool/checkpoint.hpp"
 #include "pool/job.hpp"
 #include <rankpool/pool/call.hpp>
 
@@ -30,6 +31,8 @@ class CallSink final : public Sink {
 
     /// Guards everything here.
     std::mutex mutex;
+    /// Where results are noted, too; may be null.
+    Checkpoint* checkpoint = nullptr;
     /// Called at the first failure, with `mutex` held.
     std::function<void()> on_failure;
 

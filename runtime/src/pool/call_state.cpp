@@ -1,7 +1,11 @@
 #include "pool/call_state.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 
+#include "entry/context.hpp"
 #include "observe/progress.hpp"
 #include <rankpool/error.hpp>
 
@@ -37,6 +41,20 @@ Call::Call(std::shared_ptr<Core> core, std::shared_ptr<const KnownFunction> func
       owner_(std::move(owner)),
       sink_(output, static_cast<std::size_t>(plan.items.count), function_->result_size()) {
     work_.emplace(core_);
+    left_ = plan_.items.count;
+    stretches_ = {{0, left_}};
+    if (plan_.checkpoint) {
+        plan_.checkpoint->restore(sink_, [this] {
+            std::lock_guard lock(sink_.mutex);
+            end_locked();  // finish() has the error
+        });
+        sink_.checkpoint = plan_.checkpoint.get();
+        stretches_ = plan_.checkpoint->missing();
+        std::reverse(stretches_.begin(), stretches_.end());
+        left_ -= plan_.checkpoint->restored();
+        draining_word_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+        plan_.options.draining = draining_word_;
+    }
     if (plan_.attended) {
         core_->need_service();
         sink_.on_failure = [this] {
@@ -47,7 +65,10 @@ Call::Call(std::shared_ptr<Core> core, std::shared_ptr<const KnownFunction> func
     }
 }
 
-void Call::start() { handle(); }
+void Call::start() {
+    if (plan_.checkpoint && entry::in_run()) drain_guard_.emplace(weak_from_this(), plan_.until);
+    handle();
+}
 
 bool Call::over() const {
     auto& self = const_cast<Call&>(*this);
@@ -56,23 +77,31 @@ bool Call::over() const {
 }
 
 bool Call::settled_locked() const {
-    return batches_.empty() && (dropped_ || next_ == plan_.items.count);
+    return batches_.empty() && (dropped_ || left_ == 0);
 }
 
 bool Call::wants_dropping_locked() const {
-    return !dropped_ && (refused_ || (plan_.options.fail_fast && sink_.any_failed()));
+    return !dropped_ && (refused_ || ending_ || (plan_.options.fail_fast && sink_.any_failed()));
 }
 
 bool Call::wants_batch_locked() const {
-    return !dropped_ && next_ < plan_.items.count && hungry_site_locked() != no_site;
+    return !dropped_ && left_ > 0 && hungry_site_locked() != no_site;
 }
 
 std::size_t Call::hungry_site_locked() const {
     // The one with the fewest batches: none gets its second before every one has its first.
-    std::size_t hungriest = no_site, fewest = prefetch;
+    std::size_t hungriest = no_site, fewest = ~std::size_t{0};
     for (std::size_t site = 0; site < core_->sites().size(); ++site) {
-        const auto given = static_cast<std::size_t>(std::count_if(batches_.begin(), batches_.end(), [&](const auto& batch) { return batch->site == site; }));
-        if (given >= fewest) continue;
+        std::size_t given = 0;
+        std::uint64_t items = 0;
+        for (const auto& batch : batches_) {
+            if (batch->site != site) continue;
+            ++given;
+            items += batch->count;
+        }
+        // The gaps of a journal may be short: then more of them, so that no worker is without one.
+        const bool hungry = given < prefetch || items < prefetch * static_cast<std::uint64_t>(core_->sites()[site]->workers());
+        if (!hungry || given >= fewest) continue;
         hungriest = site;
         fewest = given;
     }
@@ -80,14 +109,15 @@ std::size_t Call::hungry_site_locked() const {
 }
 
 std::uint64_t Call::batch_size(std::size_t site) const {
-    const std::uint64_t remaining = plan_.items.count - next_;
-    if (core_->sites().size() == 1) return remaining;
+    const auto [next, end] = stretches_.back();
+    const std::uint64_t together = end - next;
+    if (core_->sites().size() == 1) return together;
     // A batch is copied into a message: it must not be all of a large input at once.
     constexpr std::size_t most_bytes = std::size_t{16} << 20;
     const auto here = static_cast<std::uint64_t>(core_->sites()[site]->workers());
-    const std::uint64_t fair = remaining * here / (4 * static_cast<std::uint64_t>(core_->size()));
-    std::uint64_t count = std::min(remaining, std::max(fair, here * std::max<std::uint64_t>(1, plan_.options.chunk)));
-    while (count > 1 && plan_.items.part(next_, next_ + count).size() > most_bytes) count /= 2;
+    const std::uint64_t fair = left_ * here / (4 * static_cast<std::uint64_t>(core_->size()));
+    std::uint64_t count = std::min(together, std::max(fair, here * std::max<std::uint64_t>(1, plan_.options.chunk)));
+    while (count > 1 && plan_.items.part(next, next + count).size() > most_bytes) count /= 2;
     return count;
 }
 
@@ -102,12 +132,15 @@ void Call::batch_over(Batch& batch) {
 }
 
 void Call::give(std::size_t site, std::unique_lock<std::mutex>& lock) {
-    const std::uint64_t begin = next_;
-    next_ += batch_size(site);
+    const std::uint64_t begin = stretches_.back().begin, end = begin + batch_size(site);
+    left_ -= end - begin;
+    stretches_.back().begin = end;
+    if (end == stretches_.back().end) stretches_.pop_back();
     auto owned = std::make_unique<Batch>();
     Batch& batch = *owned;
     batch.site = site;
-    const Items part = part_of(plan_.items, begin, next_, batch.ends);
+    batch.count = end - begin;
+    const Items part = part_of(plan_.items, begin, end, batch.ends);
     batches_.push_back(std::move(owned));
     lock.unlock();  // the site may answer at once
     std::uint64_t id = 0;
@@ -132,7 +165,13 @@ void Call::drop(std::unique_lock<std::mutex>& lock) {
     dropped_ = true;
     std::vector<std::pair<std::size_t, std::uint64_t>> given;
     for (const auto& batch : batches_) given.emplace_back(batch->site, batch->id);
+    const bool draining = draining_;
     lock.unlock();
+    if (draining) {  // what runs is awaited, as in every call's end
+        for (const auto& [site, batch] : given) core_->sites()[site]->drain(batch);
+        lock.lock();
+        return;
+    }
     std::erase_if(given, [&](const auto& each) { return !core_->sites()[each.first]->cancel(each.second); });
     lock.lock();
     // What is left of `given` is gone. An id means something only together with its site.
@@ -163,7 +202,8 @@ void Call::handle() {
 void Call::complete() {
     sink_.settle();
     if (refused_ && !output_.error) output_.error = refused_;
-    core_->count_results(sink_.arrived(), sink_.failures());
+    if (plan_.checkpoint) finish_checkpoint();
+    core_->count_results(sink_.arrived(), sink_.failures(), plan_.checkpoint ? plan_.checkpoint->restored() : 0);
     std::vector<std::function<void()>> callbacks;
     std::shared_ptr<Core> core;
     std::shared_ptr<void> owner;
@@ -179,6 +219,51 @@ void Call::complete() {
     if (plan_.attended && core->own() != nullptr) core->own()->wake();  // others may be waiting in it
     for (auto& callback : callbacks) core->call_back(std::move(callback));
     work_.reset();
+}
+
+void Call::finish_checkpoint() {
+    drain_guard_.reset();  // nobody drains it any more
+    std::exception_ptr error;
+    try {
+        plan_.checkpoint->finish();
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if (draining_) {
+        const std::string text = drain_reason_ + " ended the call; checkpoint " + plan_.checkpoint->in_words() + ", run the program again to go on";
+        std::fprintf(stderr, "rankpool: %s\n", text.c_str());
+        std::fflush(stderr);
+        if (!error) error = std::make_exception_ptr(CancelledError(text));
+    }
+    if (!error) return;
+    output_.error = error;
+    output_.ended = true;
+}
+
+// Has whoever looks after the call drop what was not started.
+void Call::end_locked() {
+    ending_ = true;
+    changed_.notify_all();
+    if (over_) return;
+    if (plan_.attended) core_->attend(shared_from_this());
+    if (core_->own() != nullptr) core_->own()->wake();
+}
+
+void Call::drain(const std::string& why) {
+    std::lock_guard lock(sink_.mutex);
+    if (over_ || std::exchange(draining_, true)) return;
+    drain_reason_ = why;
+    draining_word_->store(1);
+    end_locked();
+}
+
+void Call::give_up() {
+    std::shared_ptr<Core> core;
+    {
+        std::lock_guard lock(sink_.mutex);
+        if (!over_) core = core_;
+    }
+    if (const auto visit = core ? Core::Work::visit(core) : nullptr) core->terminate();
 }
 
 void Call::attend() {
@@ -244,13 +329,38 @@ Deadline deadline_after(std::chrono::nanoseconds wait) {
 
 namespace {
 
+// When a call is to be drained so that it is over in time; empty where nobody asked, and outside of Slurm's jobs.
+std::optional<DrainGuard::Time> end_of_slurm_job(std::chrono::seconds before) {
+    const char* text = std::getenv("SLURM_JOB_END_TIME");
+    if (before.count() == 0 || text == nullptr || *text == '\0') return std::nullopt;
+    char* end = nullptr;
+    errno = 0;
+    const long long seconds = std::strtoll(text, &end, 10);
+    if (*end != '\0' || errno != 0 || seconds < 0 || seconds > 100'000'000'000)
+        throw std::invalid_argument(std::string("Pool: SLURM_JOB_END_TIME = \"") + text + "\"; expected seconds since 1970");
+    return DrainGuard::Time(std::chrono::seconds(seconds)) - before;
+}
+
+void check(const MapOptions& options) {
+    if (options.stop_before_end.count() < 0)
+        throw std::invalid_argument("Pool: stop_before_end = " + std::to_string(options.stop_before_end.count()) + " s; expected 0 (not) or more");
+    if (!options.checkpoint.empty()) return;
+    if (!options.checkpoint_tag.empty()) throw std::invalid_argument("Pool: checkpoint_tag = \"" + options.checkpoint_tag + "\" without a checkpoint that it could belong to");
+    if (options.stop_before_end.count() > 0) throw std::invalid_argument("Pool: stop_before_end without a checkpoint: what was finished would be lost");
+}
+
 Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const CallInput& input, const MapOptions& options, const CallOutput& output) {
+    check(options);
     if (input.count > max_items) throw std::invalid_argument("Pool: more than 2^40 items in one call");
     Call::Plan plan;
     plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
     const auto workers = static_cast<std::uint64_t>(core.size());
     plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), output.rows, options.on_error == OnError::fail_fast};
     plan.progress = options.progress;
+    if (!options.checkpoint.empty()) {
+        plan.until = end_of_slurm_job(options.stop_before_end);
+        plan.checkpoint = std::make_shared<Checkpoint>(options, descriptor, plan.items, input.refused);
+    }
     return plan;
 }
 

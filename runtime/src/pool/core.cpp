@@ -220,6 +220,7 @@ PoolStats Core::stats() {
         for (WorkerStats& worker : site->worker_stats()) stats.workers.push_back(std::move(worker));
     stats.items = items_.load();
     stats.errors = errors_.load();
+    stats.reused = reused_.load();
     double sum = 0, largest = 0;
     for (const WorkerStats& worker : stats.workers) {
         sum += static_cast<double>(worker.busy.count());
@@ -323,8 +324,9 @@ void Core::serve() {
     }
 }
 
-void Core::count_results(std::uint64_t items, std::uint64_t errors) {
+void Core::count_results(std::uint64_t items, std::uint64_t errors, std::uint64_t reused) {
     items_ += items;
+    reused_ += reused;
     errors_ += errors;
 }
 

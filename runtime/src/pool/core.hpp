@@ -109,7 +109,7 @@ class Core : public std::enable_shared_from_this<Core> {
     void attend(std::shared_ptr<Attended> who);
     /// Runs a callback on the service thread.
     void call_back(std::function<void()> callback);
-    void count_results(std::uint64_t items, std::uint64_t errors);
+    void count_results(std::uint64_t items, std::uint64_t errors, std::uint64_t reused = 0);
     void add_stream(Stream* stream);
     void remove_stream(Stream* stream);
 
@@ -147,7 +147,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::list<Stateless> stateless_;  // the last used first
     unsigned long long unloads_ = 0;  // of modules, when these were packed
 
-    std::atomic<std::uint64_t> items_{0}, errors_{0};
+    std::atomic<std::uint64_t> items_{0}, errors_{0}, reused_{0};
 };
 
 /// The core of a pool with these options. `who` is what errors name: "Pool". Throws what Pool's constructor throws.

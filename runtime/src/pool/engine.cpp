@@ -172,6 +172,16 @@ bool Engine::cancel(JobId id, bool at_once) {
     return at_once;
 }
 
+void Engine::drain_job(JobId id) {
+    std::lock_guard lock(mutex_);
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) return;
+    found->second->block_of().draining.store(1, std::memory_order_relaxed);
+    withdraw(*found->second);
+    retire_ranges();
+    finish_jobs();
+}
+
 void Engine::withdraw(Job& job) {
     job.cancelled = true;
     std::erase_if(pending_, [&](const PendingRange& range) { return range.job == job.id; });
@@ -235,12 +245,21 @@ void Engine::finish(Job& job) {
 }
 
 void Engine::finish_jobs() {
+    std::vector<JobId> left;  // cancelled ones that no worker works on any more
+    for (const auto& [id, job] : jobs_)
+        if (!broken_ && job->cancelled && std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, *job); }))
+            left.push_back(id);
+    // What the workers sent before they left them may have arrived since the rings were read.
+    for (auto& worker : workers_)
+        if (!left.empty() && worker->alive) drain(*worker);
     for (auto job = jobs_.begin(); job != jobs_.end();) {
         Job& now = *job->second;
         // After an early end somebody may still be at work in the program's memory.
-        const bool early = broken_ ? now.in_place : now.cancelled;
-        const bool over = early ? std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); })
-                                : now.coverage.complete();
+        bool over = now.coverage.complete();
+        if (broken_ && now.in_place)
+            over = std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); });
+        else if (!broken_ && now.cancelled)
+            over = std::find(left.begin(), left.end(), now.id) != left.end();
         if (!over) {
             ++job;
             continue;

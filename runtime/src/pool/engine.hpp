@@ -51,6 +51,7 @@ struct JobOptions {
     std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
     std::byte* rows = nullptr;  // where the fixed-size result of the call's item 0 belongs
     bool fail_fast = false;  // for sites that run a batch in one go: stop at the first error
+    std::shared_ptr<const std::atomic<std::uint32_t>> draining = {};  // … and when this is no longer 0
 };
 
 class Engine {
@@ -76,6 +77,8 @@ class Engine {
     /// Drops what has not been started. The job is over when nothing of it runs any more, or at once with `at_once`:
     /// then its sink is never called again. Not of a job that works in place: then it returns false, and `over` comes.
     bool cancel(JobId job, bool at_once);
+    /// Starts nothing more of a job. What runs is told so (stop_requested); its results still come.
+    void drain_job(JobId job);
 
     enum class Role { caller, service };
     /// Makes progress until `done` holds; false when `until` has passed. `done` is called with the engine locked. A

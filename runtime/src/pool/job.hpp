@@ -101,6 +101,8 @@ struct JobBlock {
     /// Set by the pool, before the caller's memory goes: nobody wants what was not started. A worker looks after it has
     /// read its input, so that it never runs an item on memory that belongs to something else by then.
     std::atomic<std::uint32_t> dropped{0};
+    /// Set by the pool: its items should return early if they can.
+    std::atomic<std::uint32_t> draining{0};
 };
 
 }  // namespace rankpool::pool

@@ -5,6 +5,7 @@
 
 #include "entry/context.hpp"
 #include "os/host_name.hpp"
+#include "pool/drain.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -89,6 +90,12 @@ class RankSite final : public Site {
         out.put(batch);
         send(out);
         return false;
+    }
+
+    void drain(std::uint64_t batch) override {
+        os::ByteWriter out = message(Say::drain, pool_);
+        out.put(batch);
+        send(out);
     }
 
     void terminate(int signal) override {
@@ -254,6 +261,10 @@ void Manager::handle(comm::Message&& message) {
     std::unique_lock lock(mutex_);
     if (what == Say::hello) {
         shares_[static_cast<std::size_t>(message.source)] = std::max(1, in.get<int>());
+    } else if (what == Say::watching) {
+        ++watching_;
+    } else if (what == Say::signalled) {
+        note_signal(in.get<int>());
     } else if (const auto site = sites_.find({message.source, pool}); site != sites_.end()) {
         site->second->handle(what, in, lock);
     }
@@ -265,6 +276,15 @@ void Manager::end_ranks(int exit_code) {
     os::ByteWriter out = message(Say::end, 0);
     out.put(exit_code);
     for (int rank = 1; rank < post_.size(); ++rank) post_.send(rank, sealed(out));
+}
+
+void Manager::watch_signals(bool watched) {
+    std::unique_lock lock(mutex_);
+    watching_ = 0;
+    os::ByteWriter out = message(Say::watch, 0);
+    out.put(watched);
+    for (int rank = 1; rank < post_.size(); ++rank) post_.send(rank, sealed(out));
+    if (watched) changed_.wait(lock, [&] { return watching_ == post_.size() - 1; });
 }
 
 void Manager::leave() {

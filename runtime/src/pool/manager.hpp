@@ -30,6 +30,8 @@ class Manager {
     void handle(comm::Message&& message);
     /// Tells the other ranks to end, with this exit code.
     void end_ranks(int exit_code);
+    /// Whether SIGTERM and SIGUSR1 on the other ranks are to be told to this one (note_signal). They do when this returns.
+    void watch_signals(bool watched);
     /// Ends the pools of the other ranks, then these ranks' service, then the post: all of it without waiting.
     void leave();
 
@@ -43,6 +45,7 @@ class Manager {
     std::vector<int> shares_;  // by rank; 0: not told yet
     std::uint64_t next_pool_ = 1;
     std::map<std::pair<int, std::uint64_t>, RankSite*> sites_;
+    int watching_ = 0;  // ranks that said so
     bool leaving_ = false, left_ = false;
 };
 

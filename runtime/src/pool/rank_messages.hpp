@@ -16,15 +16,19 @@ enum class Say : std::uint32_t {
     results,       // pool, batch, frames
     over,          // pool, batch
     workers,       // pool, WorkerStats
+    watching,      // 0; an answer to watch
+    signalled,     // 0, signal: this rank was sent it while it watched
     // to a rank
     open,          // pool, EngineOptions
     function,      // pool, function, bytes
     forget,        // pool, function
     batch,         // pool, function, batch, options, items
     cancel,        // pool, batch
+    drain,         // pool, batch
     who,           // pool
     terminate,     // pool, signal
     close,         // pool; comes back with WorkerStats
+    watch,         // 0, whether: SIGTERM and SIGUSR1 are the manager's
     end,           // exit code
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "pool/drain.hpp"
 #include "pool/manager.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -94,6 +95,10 @@ class Server {
         post_.send(0, sealed(out));
     }
 
+    ~Server() { ignore_signals_of_server(); }
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
     int serve() {
         post_.serve();
         return exit_code_;
@@ -110,6 +115,7 @@ class Server {
             return post_.stop();
         }
         if (what == Say::open) return open(pool, in);
+        if (what == Say::watch) return watch(in.get<bool>());
         const auto found = pools_.find(pool);
         if (found == pools_.end()) throw Error("a message about a pool that does not exist");
         ServedPool& served = found->second;
@@ -137,6 +143,12 @@ class Server {
                     served.engine->wake();
                 }
                 break;
+            case Say::drain:
+                if (const auto batch = served.batches.find(in.get<std::uint64_t>()); batch != served.batches.end()) {
+                    served.engine->drain_job(batch->second->job);
+                    served.engine->wake();
+                }
+                break;
             case Say::who: {
                 os::ByteWriter out = message(Say::workers, pool);
                 put_stats(out, served);
@@ -156,6 +168,18 @@ class Server {
             }
             default: throw Error("the manager sent something unknown");
         }
+    }
+
+    // rank 0 decides what a signal means that every rank may get.
+    void watch(bool watched) {
+        if (!watched) return release_signals_of_server();
+        watch_signals_of_server([this](int signal) {
+            os::ByteWriter out = message(Say::signalled, 0);
+            out.put(signal);
+            post_.send(0, sealed(out));
+        });
+        os::ByteWriter out = message(Say::watching, 0);
+        post_.send(0, sealed(out));
     }
 
     static void put_stats(os::ByteWriter& out, ServedPool& served) {

@@ -25,6 +25,8 @@ class Site {
     /// Drops what of a batch was not started. True when the batch is over by that, without its `over`; false when that
     /// still comes.
     virtual bool cancel(std::uint64_t batch) = 0;
+    /// Starts nothing more of a batch. What runs is told so (stop_requested); its results still come, and then its `over`.
+    virtual void drain(std::uint64_t batch) = 0;
     /// Unfinished batches fail; the workers are sent `signal`, threads end after what they run.
     virtual void terminate(int signal) = 0;
     /// Of workers that are children of this process: their engine, to be driven by whoever waits. Else null.
@@ -48,6 +50,7 @@ class OwnSite final : public Site {
     bool cancel(std::uint64_t batch) override {
         return engine_.cancel(batch, true);
     }
+    void drain(std::uint64_t batch) override { engine_.drain_job(batch); }
     void terminate(int signal) override;
 
   private:

@@ -304,6 +304,8 @@ void Stream::pool_ended() {
 
 std::shared_ptr<Stream> open_stream(const std::shared_ptr<Core>& core, const task::Descriptor& descriptor,
                                     std::span<const std::byte> function, const MapOptions& options, bool ordered, Pull pull) {
+    if (!options.checkpoint.empty() || !options.checkpoint_tag.empty() || options.stop_before_end.count() != 0)
+        throw std::invalid_argument("Pool: imap has no checkpoint, because its input may have no end; use map, map_into, map_outcomes or map_async");
     const Core::Work work(core);
     auto stream = std::make_shared<Stream>(core, core->know(descriptor, function), options, ordered, std::move(pull));
     stream->start();

@@ -54,7 +54,8 @@ struct ThreadSite::Batch {
     bool cancelled = false;
     std::vector<bool> has;  // by item
 
-    bool claimable() const { return !cancelled && next < items.first + items.count; }
+    bool draining() const { return options.draining && options.draining->load() != 0; }
+    bool claimable() const { return !cancelled && !draining() && next < items.first + items.count; }
 };
 
 struct ThreadSite::Shared {
@@ -108,6 +109,7 @@ class ThreadSite::Runner {
         if (!bytes.empty()) std::memcpy(item, bytes.data(), bytes.size());
         lock.unlock();
 
+        context_.draining = batch->options.draining.get();
         const auto began = Clock::now();
         const std::uint64_t ends[2] = {0, bytes.size()};
         task::Stretch stretch;
@@ -128,6 +130,7 @@ class ThreadSite::Runner {
             stretch.error = std::current_exception();
         }
         context_.in_item = false;
+        if (const std::exception_ptr told = take_told_to_stop(context_); told && !stretch.error) stretch.error = told;
         std::optional<Failure> failure;
         if (stretch.error) failure = failure_of(stretch.error, self());
 
@@ -300,6 +303,9 @@ bool ThreadSite::cancel(std::uint64_t id) {
     shared_->settle(batch, lock);
     return false;
 }
+
+// Its `options.draining` has told the tasks already.
+void ThreadSite::drain(std::uint64_t id) { (void)cancel(id); }
 
 void ThreadSite::terminate(int) {
     const Failure cancelled = failure_of(std::make_exception_ptr(CancelledError("the pool was terminated before this work was done")), {});

@@ -23,6 +23,7 @@ class ThreadSite final : public Site {
     void forget(std::uint64_t function) override;
     std::uint64_t give(std::uint64_t function, std::uint32_t result_size, const Items& items, const JobOptions& options,
                        Sink& sink, std::function<void()> over) override;
+    void drain(std::uint64_t batch) override;
     bool cancel(std::uint64_t batch) override;
     void terminate(int signal) override;
 

@@ -75,7 +75,7 @@ class Worker {
     }
 
     int live() {
-        worker_context() = {orders_.self, &page_.running, false, &control_.stop};
+        worker_context() = {.worker = orders_.self, .running = &page_.running, .stop = &control_.stop};
         worker_context().worker->pid = getpid();
         heed_the_pools_sigterm();
         if (!initialize()) return 1;
@@ -229,6 +229,7 @@ class Worker {
         try {
             const JobBlock& job = read_job(claim.block);
             job_ = &job;
+            worker_context().draining = &job.draining;
             const OpenFunction& function = open(job);
             while (next < claim.end && !dropped()) {
                 const std::uint64_t end = load_input(job, next, claim.end);
@@ -400,8 +401,12 @@ class Worker {
         if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
         page_.block.store(end - begin, std::memory_order_release);
         context.in_item = true;
-        const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
+        std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
         context.in_item = false;
+        if (const std::exception_ptr told = take_told_to_stop(context); told && (!stretch_.error || reached > begin)) {
+            stretch_.error = told;  // nobody knows which of the block it was
+            reached = begin;
+        }
         process::flush_standard_output();
         if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
         return reached;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <rankpool/comm/blocks.hpp>
+#include <rankpool/error.hpp>
 
 namespace rankpool::pool {
 
@@ -14,6 +15,11 @@ WorkerContext& worker_context() {
     // Else one a process suffices: a worker process runs one task at a time, and threads a task starts belong to it.
     static WorkerContext of_process;
     return of_this_thread != nullptr ? *of_this_thread : of_process;
+}
+
+std::exception_ptr take_told_to_stop(WorkerContext& context) {
+    if (!std::atomic_ref(context.told_to_stop).exchange(false, std::memory_order_relaxed)) return nullptr;
+    return std::make_exception_ptr(CancelledError("the item was told to stop (stop_requested), so what it returned does not count"));
 }
 
 ThreadContext::ThreadContext(WorkerContext& context)
@@ -36,8 +42,11 @@ std::optional<std::size_t> current_item() {
 }
 
 bool stop_requested() {
-    const auto& context = pool::worker_context();
-    return context.stop != nullptr && context.stop->load(std::memory_order_relaxed) != 0;
+    auto& context = pool::worker_context();
+    const auto is_set = [](const auto* word) { return word != nullptr && word->load(std::memory_order_relaxed) != 0; };
+    if (!is_set(context.stop) && !is_set(context.draining)) return false;
+    std::atomic_ref(context.told_to_stop).store(true, std::memory_order_relaxed);
+    return true;
 }
 
 }  // namespace rankpool

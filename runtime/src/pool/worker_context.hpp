@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 
 #include <rankpool/worker.hpp>
 
@@ -12,11 +13,16 @@ struct WorkerContext {
     std::optional<WorkerInfo> worker;
     const std::atomic<std::uint64_t>* running = nullptr;  // index of the item, while one runs
     bool in_item = false;
-    const std::atomic<std::uint32_t>* stop = nullptr;
+    const std::atomic<std::uint32_t>* stop = nullptr;      // of the pool
+    const std::atomic<std::uint32_t>* draining = nullptr;  // of the call
+    bool told_to_stop = false;  // the item was: what it returns is not what it would have been. By std::atomic_ref
 };
 
 /// The context of this thread where it is a worker, else that of the process; empty outside of workers.
 WorkerContext& worker_context();
+
+/// Whether the item that ran was told to stop; asks for one item only. Its result must not count: the error that it gets.
+std::exception_ptr take_told_to_stop(WorkerContext& context);
 
 /// Makes this thread a worker with that context, for the lifetime of this.
 class ThreadContext {

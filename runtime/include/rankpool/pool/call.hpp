@@ -33,6 +33,7 @@ struct CallInput {
     std::size_t item_size = 0;
     const std::byte* bytes = nullptr;
     const std::uint64_t* ends = nullptr;
+    const std::map<std::size_t, std::exception_ptr>* refused = nullptr;  // by index: items that could not be serialized
 };
 
 /// What came back. Fixed-size results are written to `rows`, which the caller provides; serialized ones are kept here.
@@ -43,6 +44,7 @@ struct CallOutput {
     std::deque<wire::Buffer> storage;                // what `values` point into
     std::map<std::size_t, std::exception_ptr> errors;  // by index
     std::exception_ptr error;                          // of the smallest index, or of the pool as a whole
+    bool ended = false;  // before its time: `error` says why, whatever became of items
 };
 
 class Core;

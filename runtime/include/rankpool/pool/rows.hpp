@@ -38,13 +38,13 @@ class Rows {
                 }
                 ends_.push_back(bytes_.size());
             }
-            input_ = {ends_.size(), 0, bytes_.data(), ends_.data()};
+            input_ = {ends_.size(), 0, bytes_.data(), ends_.data(), refused_.empty() ? nullptr : &refused_};
         } else if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range>) {
             input_ = {static_cast<std::size_t>(std::ranges::size(items)), sizeof(Item),
-                      reinterpret_cast<const std::byte*>(std::ranges::data(items)), nullptr};
+                      reinterpret_cast<const std::byte*>(std::ranges::data(items)), nullptr, nullptr};
         } else {
             for (const Item item : items) bytes_.append(&item, sizeof item);
-            input_ = {bytes_.size() / sizeof(Item), sizeof(Item), bytes_.data(), nullptr};
+            input_ = {bytes_.size() / sizeof(Item), sizeof(Item), bytes_.data(), nullptr, nullptr};
         }
     }
     Rows(const Rows&) = delete;
@@ -55,7 +55,7 @@ class Rows {
     /// After the call: an item that could not be serialized went out as nothing; its error is the serialization's,
     /// whatever a worker made of it.
     void add_refused(CallOutput& output) const {
-        if (refused_.empty()) return;
+        if (refused_.empty() || output.ended) return;
         if (output.keep_errors) {
             for (const auto& [index, error] : refused_) output.errors[index] = error;
         } else if (output.errors.empty() || output.errors.begin()->first >= refused_.begin()->first) {

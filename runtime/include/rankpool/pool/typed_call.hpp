@@ -65,8 +65,8 @@ auto call_for_outcomes(const std::shared_ptr<Core>& core, const Typed& function,
     RawResults<typename Typed::R> results(count, output);
     run_call(core, function.descriptor(), function.bytes, rows.input(), options, output);
     rows.add_refused(output);
-    // An error of the pool that befell no item (it was refused as a whole) is thrown.
-    if (output.error && output.errors.empty()) std::rethrow_exception(output.error);
+    // An error of the call that befell no item (it was refused as a whole) is thrown.
+    if (output.error && (output.ended || output.errors.empty())) std::rethrow_exception(output.error);
     using Each = Outcome<typename Typed::Value>;
     std::vector<Each> outcomes;
     outcomes.reserve(count);

@@ -12,6 +12,7 @@
 
 #include <rankpool/task/callable.hpp>
 #include <rankpool/task/descriptor.hpp>
+#include <rankpool/task/value_bytes.hpp>
 
 namespace rankpool::task {
 
@@ -98,6 +99,8 @@ struct Typed {
         .close = close,
         .run = run,
         .signature = nullptr,
+        .result_type = &typeid(std::conditional_t<std::is_void_v<RawResult<F, Item>>, void, R>),
+        .value_bytes = value_bytes_of<Item>(),
     };
 };
 
