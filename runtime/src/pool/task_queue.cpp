@@ -452,6 +452,8 @@ void TaskQueue::finish() {
 
 // ---- the seam ----
 
+void require_open(TaskQueue& queue) { queue.check_open(); }
+
 std::shared_ptr<Task> submit_task(const std::shared_ptr<TaskQueue>& queue, const task::Descriptor& descriptor,
                                   std::span<const std::byte> function, wire::Buffer item) {
     return queue->submit(descriptor, function, std::move(item));
