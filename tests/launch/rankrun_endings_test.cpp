@@ -127,11 +127,12 @@ TEST(RankrunRestarts, OutputOfAllStartsIsKept) {
 }
 
 TEST(RankrunRestarts, NotWhenItIsToEndWhileOutputIsWaitedFor) {
-    // The rank has failed, and what it wrote cannot all be passed on: nobody reads.
+    // The rank has failed, and what it wrote fits into its own pipe but, with labels, not into the one that nobody
+    // reads.
     const ScriptDirectory directory;
     Bell unread(directory.path("pipe")), done(directory.path("bell"));
     const std::string rank =
-        "yes | head -c 100000; echo $$ >" + directory.path("pid") + "; echo x >" + directory.path("bell") + "; exit 5";
+        "yes | head -c 70000; echo $$ >" + directory.path("pid") + "; echo x >" + directory.path("bell") + "; exit 5";
     const auto result =
         subprocess::run({"sh", "-c", "echo begin; exec \"$0\" --restarts 3 -l -n 1 sh -c \"$1\" >\"$2\"",
                          programs().rankrun, rank, directory.path("pipe")},
