@@ -12,6 +12,8 @@ struct WorkerContext {
     std::optional<WorkerInfo> worker;
     const std::atomic<std::uint64_t>* running = nullptr;  // index of the item, while one runs
     bool in_item = false;
+    bool in_block = false;  // `running` is the first of several items that are run in one go …
+    bool asked = false;     // … and one of them asked which it is
     const std::atomic<std::uint32_t>* stop = nullptr;
 };
 
