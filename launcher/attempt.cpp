@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <rankpool/error.hpp>
@@ -145,9 +147,9 @@ class Attempt {
         std::memcpy(&notice, packet.bytes.data(), sizeof notice);
         const bool ends =
             notice.signal == SIGINT || notice.signal == SIGTERM || notice.signal == SIGHUP || notice.signal == SIGQUIT;
-        if (ends && passing_on_) return stop_helpers();  // whoever does not read, and whoever asks to end, mean it
-        if (notice.signal == SIGINT && std::exchange(interrupted_, true)) return kill_now();
         asked_to_end_ = asked_to_end_ || ends;
+        if (ends && passing_on_) return stop_helpers();  // a reader that does not read, and a user who wants the end
+        if (notice.signal == SIGINT && std::exchange(interrupted_, true)) return kill_now();
         signal_ranks(notice.signal, notice.from_terminal != 0);
         if (!ends) return;
         signal_ranks(SIGCONT, false);  // a stopped rank hears nothing
@@ -171,9 +173,10 @@ class Attempt {
         }
     }
 
-    // While a group has members nobody else gets its number; once it was seen empty it is not looked at again.
+    // While a group has members nobody else gets its number; once it was seen empty it is not looked at again. As long
+    // as its leader runs there is nothing to see.
     bool group_left() {
-        for (Rank& rank : ranks_) rank.group = rank.group && ::kill(-rank.pid, 0) == 0;
+        for (Rank& rank : ranks_) rank.group = rank.group && (rank.running || ::kill(-rank.pid, 0) == 0);
         return std::any_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.group; });
     }
 
@@ -206,6 +209,7 @@ class Attempt {
         if (door_ && (!door_->joined(rank) || door_->pid_of(rank) == pid)) mark_gone(rank);
         const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         if (code == 0 || failed_) return;
+        if (!asked_to_end_ && input_.group_of(rank) != 0) hear_the_front_first(status);
         // An engine has said itself why it ends, if it could.
         if (!asked_to_end_ && (options_.engine.empty() || WIFSIGNALED(status))) {
             std::string how = "exited with code " + std::to_string(code);
@@ -217,6 +221,15 @@ class Attempt {
                          os::host_name().c_str(), how.c_str(), running_ > 0 ? "; ending the other ranks" : "");
         }
         fail(code);
+    }
+
+    // The terminal sends its signals to the rank that reads from it and to the front, whose word may come second:
+    // whether somebody asked for this end must be known before it is called a failure.
+    void hear_the_front_first(int status) {
+        const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        pollfd word{surroundings_.front, POLLIN, 0};
+        if (poll(&word, 1, signal == SIGINT || signal == SIGQUIT || signal == SIGHUP ? 1000 : 100) == 1)
+            listen_to_front();
     }
 
     void fail(int code) {

@@ -218,3 +218,11 @@ if(NOT RANKPOOL_SANITIZE)
     set_property(TEST adopted.${mpi}.large PROPERTY RUN_SERIAL ON)
   endforeach()
 endif()
+
+# A worker that the kernel kills because its control group has no memory left.
+if(NOT RANKPOOL_SANITIZE)
+  add_executable(faults_out_of_memory faults/programs/out_of_memory.cpp)
+  target_link_libraries(faults_out_of_memory PRIVATE rankpool::rankpool rankpool_flags)
+  rankpool_test(faults.out_of_memory COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/faults/out_of_memory.sh $<TARGET_FILE:faults_out_of_memory> TIMEOUT 60 LABELS faults)
+  set_property(TEST faults.out_of_memory PROPERTY SKIP_RETURN_CODE 77)
+endif()

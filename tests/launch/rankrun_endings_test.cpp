@@ -126,6 +126,28 @@ TEST(RankrunRestarts, OutputOfAllStartsIsKept) {
     }
 }
 
+TEST(RankrunRestarts, NotWhenItIsToEndWhileOutputIsWaitedFor) {
+    // The rank has failed, and what it wrote fits into its own pipe but, with labels, not into the one that nobody
+    // reads.
+    const ScriptDirectory directory;
+    Bell unread(directory.path("pipe")), done(directory.path("bell"));
+    const std::string rank =
+        "yes | head -c 70000; echo $$ >" + directory.path("pid") + "; echo x >" + directory.path("bell") + "; exit 5";
+    const auto result =
+        subprocess::run({"sh", "-c", "echo begin; exec \"$0\" --restarts 3 -l -n 1 sh -c \"$1\" >\"$2\"",
+                         programs().rankrun, rank, directory.path("pipe")},
+                        {.limit = 30s, .when_printed = "begin", .then = [&](pid_t launcher) {
+                             EXPECT_TRUE(done.heard());
+                             pid_t pid = 0;
+                             std::ifstream(directory.path("pid")) >> pid;
+                             EXPECT_TRUE(comes_true([&] { return state_of(pid) == '-'; }));
+                             send(launcher, SIGTERM);
+                         }});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 5);
+    EXPECT_EQ(result.left_behind, Words());
+}
+
 TEST(RankrunRestarts, NotWhatCannotBeStartedOrWasToEnd) {
     const ScriptDirectory directory;
     const auto script = directory.script("broken", "");

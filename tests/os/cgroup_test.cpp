@@ -296,4 +296,43 @@ TEST(Cgroups, OfThisMachineAreReadWithoutAnError) {
     EXPECT_NO_THROW(memory_room());
 }
 
+// ---- memory that ran out ----
+
+TEST_F(CgroupTree, KillsForWantOfMemoryAreThoseOfTheInnermostGroup) {
+    member("0::/a/b");
+    mount_v2();
+    file("cgroup/a/memory.max", "2097152\n");
+    file("cgroup/a/memory.events", "low 0\noom 9\noom_kill 9\n");
+    file("cgroup/a/memory.peak", "2000000\n");
+    file("cgroup/a/b/memory.max", "max\n");
+    file("cgroup/a/b/memory.events", "low 0\nhigh 0\nmax 5\noom 3\noom_kill 2\n");
+    const auto pressure = rankpool::os::memory_pressure(roots());
+    EXPECT_EQ(pressure.kills, 2u);
+    EXPECT_EQ(pressure.limit, 2097152u);
+    EXPECT_EQ(pressure.limited_by, in_tree("cgroup/a"));
+    EXPECT_EQ(pressure.peak, 2000000u);
+}
+
+TEST_F(CgroupTree, KillsForWantOfMemoryInVersionOne) {
+    member("4:memory:/job");
+    mount_v1("memory", "memory");
+    file("memory/job/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+    file("memory/job/memory.limit_in_bytes", "1048576\n");
+    file("memory/job/memory.max_usage_in_bytes", "1048000\n");
+    file("memory/memory.limit_in_bytes", "9223372036854771712\n");
+    const auto pressure = rankpool::os::memory_pressure(roots());
+    EXPECT_EQ(pressure.kills, 3u);
+    EXPECT_EQ(pressure.limit, 1048576u);
+    EXPECT_EQ(pressure.peak, 1048000u);
+}
+
+TEST_F(CgroupTree, KillsForWantOfMemoryOfTheMachineWhereNoGroupTells) {
+    auto where = roots();
+    file("vmstat", "nr_free_pages 5\noom_kill 7\n");
+    where.machine_events = in_tree("vmstat");
+    const auto pressure = rankpool::os::memory_pressure(where);
+    EXPECT_EQ(pressure.kills, 7u);
+    EXPECT_FALSE(pressure.limit);
+}
+
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <sstream>
 
 #include "pool/backends.hpp"
@@ -140,6 +141,17 @@ TEST_P(Sees, PoolsLeaveNoDescriptorMappingOrThreadBehind) {
     EXPECT_LE(entries("/proc/self/fd"), descriptors);
     EXPECT_LE(entries("/proc/self/task"), threads);
     EXPECT_LE(lines("/proc/self/maps"), maps + 16);  // the heap may grow by a mapping or two
+}
+
+// Trivial items are run in blocks; each has its own index all the same.
+TEST_P(Sees, TheIndexOfEveryTrivialItem) {
+    Pool pool(options(2));
+    const auto always = pool.map([](int) { return *rankpool::current_item(); }, std::vector<int>(20'000));
+    for (std::size_t i = 0; i < always.size(); ++i) ASSERT_EQ(always[i], i);
+    std::vector<int> numbers(200'000);
+    std::iota(numbers.begin(), numbers.end(), 0);
+    const auto sometimes = pool.map([](int x) { return x % 1000 == 999 ? *rankpool::current_item() : 0; }, numbers);
+    for (std::size_t i = 999; i < sometimes.size(); i += 1000) ASSERT_EQ(sometimes[i], i);
 }
 
 }  // namespace

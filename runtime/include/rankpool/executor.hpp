@@ -107,6 +107,7 @@ class ProcessPoolExecutor {
         using Star = task::Star<std::decay_t<F>>;
         using Tuple = std::tuple<std::decay_t<Args>...>;
         using Value = typename pool::TypedFunction<Star, Tuple>::Value;
+        pool::require_open(*queue_);
         const pool::TypedFunction<Star, Tuple> typed(Star{std::forward<F>(function)});
         wire::Buffer item;
         std::exception_ptr refused;
@@ -132,6 +133,7 @@ class ProcessPoolExecutor {
         using Item = std::ranges::range_value_t<Items>;
         using Typed = pool::TypedFunction<F, Item>;
         using Value = typename Typed::Value;
+        pool::require_open(*queue_);
         const pool::MapPlan plan{pool::deadline_of(options.timeout), options.chunksize, options.buffersize};
         const Typed typed(std::forward<F>(function));
         std::shared_ptr<pool::TaskMap> map;

@@ -63,6 +63,18 @@ std::optional<double> read_number(const std::string& path) {
     return std::nullopt;
 }
 
+// The number behind `name` in a file of names and numbers.
+std::optional<std::uint64_t> read_named(const std::string& path, const std::string& name) {
+    std::ifstream in(path);
+    std::string key;
+    std::uint64_t value = 0;
+    while (in >> key >> value)
+        if (key == name) return value;
+    return std::nullopt;
+}
+
+constexpr double no_memory_limit = 4e18;  // version 1 says "unlimited" with a number near 2^63
+
 }  // namespace
 
 std::vector<CgroupDirectory> cgroup_directories(const std::string& controller, const CgroupRoots& roots) {
@@ -110,12 +122,29 @@ std::optional<std::size_t> memory_room(const CgroupRoots& roots) {
     for (const auto& [path, version] : cgroup_directories("memory", roots)) {
         const auto limit = read_number(path + (version == 2 ? "/memory.max" : "/memory.limit_in_bytes"));
         const auto used = read_number(path + (version == 2 ? "/memory.current" : "/memory.usage_in_bytes"));
-        constexpr double no_limit = 4e18;  // version 1 says "unlimited" with a number near 2^63
-        if (!limit || !used || *limit > no_limit) continue;
+        if (!limit || !used || *limit > no_memory_limit) continue;
         const auto room = static_cast<std::size_t>(std::max(0.0, *limit - *used));
         tightest = std::min(tightest.value_or(room), room);
     }
     return tightest;
+}
+
+MemoryPressure memory_pressure(const CgroupRoots& roots) {
+    MemoryPressure pressure;
+    std::optional<std::uint64_t> kills;
+    for (const auto& [path, version] : cgroup_directories("memory", roots)) {
+        // The innermost group that counts: others' counts have other jobs' processes in them.
+        if (!kills) kills = read_named(path + (version == 2 ? "/memory.events" : "/memory.oom_control"), "oom_kill");
+        const auto limit = read_number(path + (version == 2 ? "/memory.max" : "/memory.limit_in_bytes"));
+        if (!limit || *limit > no_memory_limit || (pressure.limit && *pressure.limit <= static_cast<std::size_t>(*limit))) continue;
+        pressure.limit = static_cast<std::size_t>(*limit);
+        pressure.limited_by = path;
+        const auto peak = read_number(path + (version == 2 ? "/memory.peak" : "/memory.max_usage_in_bytes"));
+        pressure.peak = peak ? std::optional(static_cast<std::size_t>(*peak)) : std::nullopt;
+    }
+    if (!kills) kills = read_named(roots.machine_events, "oom_kill");
+    pressure.kills = kills.value_or(0);
+    return pressure;
 }
 
 }  // namespace rankpool::os

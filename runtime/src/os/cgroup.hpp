@@ -14,6 +14,7 @@ namespace rankpool::os {
 struct CgroupRoots {
     std::string process_cgroup = "/proc/self/cgroup";
     std::string mount_info = "/proc/self/mountinfo";
+    std::string machine_events = "/proc/vmstat";
 };
 
 /// Directories of the controller (`cpu`, `memory`) that hold this process, the innermost first. `version` is 1 or 2.
@@ -28,5 +29,15 @@ std::optional<double> cpu_quota(const CgroupRoots& roots = {});
 
 /// Bytes that can still be allocated before the tightest memory limit; empty without a limit.
 std::optional<std::size_t> memory_room(const CgroupRoots& roots = {});
+
+/// What is known of memory that ran out in this process's group.
+struct MemoryPressure {
+    std::uint64_t kills = 0;             // processes of the group that the kernel killed for want of memory, so far
+    std::optional<std::size_t> limit;    // the tightest of the group and its ancestors
+    std::string limited_by;              // the directory that sets it
+    std::optional<std::size_t> peak;     // the most that was used there
+};
+/// Without a memory controller that can be read: the kills of the whole machine, and no limit.
+MemoryPressure memory_pressure(const CgroupRoots& roots = {});
 
 }  // namespace rankpool::os

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "os/cgroup.hpp"
 #include "os/failure.hpp"
 #include "pool/engine_parts.hpp"
 #include "os/host_name.hpp"
@@ -53,7 +54,8 @@ Engine::Engine(EngineOptions options)
       patience_(shm::Patience::for_runners(options_.workers + 1)),
       probe_word_(probe_value),
       server_(process::ForkServer::instance()),
-      mail_(std::make_shared<Mail>()) {
+      mail_(std::make_shared<Mail>()),
+      memory_kills_(os::memory_pressure().kills) {
     mail_->control = &control_;
     for (int i = 0; i < options_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>());

@@ -128,6 +128,7 @@ class Engine {
     bool works_on(const Worker& worker, const Job& job) const;
     WorkerInfo info(const Worker& worker) const;
     std::string describe(const Worker& worker) const;
+    std::string how_it_ended(const Worker& worker, const process::Ended& how);
 
     EngineOptions options_;
     std::string host_;
@@ -170,6 +171,7 @@ class Engine {
     std::deque<PendingRange> pending_;
     std::deque<std::pair<std::uint64_t, JobId>> open_ranges_;  // (sequence, job), published and not retired
     bool check_orphans_ = false;
+    std::uint64_t memory_kills_;  // by the kernel, of workers and others, that are accounted for
     std::exception_ptr broken_;
     bool ending_ = false;
     std::optional<std::chrono::steady_clock::time_point> kill_from_;  // workers that were asked to end have until then

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "os/cgroup.hpp"
 #include "pool/engine_parts.hpp"
 #include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
@@ -28,12 +29,7 @@ constexpr std::chrono::milliseconds shortest_stop{50};
 // A worker that does not come to a halt in this time is deep in the kernel, and in no other item.
 constexpr std::chrono::seconds longest_halt{1};
 
-std::string how_it_ended(const process::Ended& how) {
-    if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
-    std::string text = "was killed by signal " + std::to_string(how.signal);
-    if (const char* name = sigabbrev_np(how.signal)) text += std::string(" (SIG") + name + ")";
-    return text;
-}
+std::string in_mebibytes(std::size_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20) + " MiB"; }
 
 }  // namespace
 
@@ -45,6 +41,22 @@ std::string Engine::describe(const Worker& worker) const {
     std::string text = "worker " + std::to_string(options_.first_index + worker.index) + " (pid " + std::to_string(worker.pid) + " on " + host_;
     if (options_.rank >= 0) text += ", rank " + std::to_string(options_.rank);
     return text + ")";
+}
+
+// Of a worker that has just ended. The kernel's kill for want of memory looks like any other SIGKILL; its counter tells.
+std::string Engine::how_it_ended(const Worker& worker, const process::Ended& how) {
+    if (how.signal == 0) return "exited with code " + std::to_string(how.exit_code);
+    std::string text = "was killed by signal " + std::to_string(how.signal);
+    if (const char* name = sigabbrev_np(how.signal)) text += std::string(" (SIG") + name + ")";
+    if (how.signal != SIGKILL || !worker.fault.empty() || worker.timed_out) return text;
+    const os::MemoryPressure memory = os::memory_pressure();
+    if (memory.kills <= memory_kills_) return text;
+    ++memory_kills_;
+    text += " by the kernel, because memory ran out";
+    if (!memory.limit) return text + " on the machine";
+    text += ": the limit of " + memory.limited_by + " is " + in_mebibytes(*memory.limit);
+    if (memory.peak) text += ", the most that was used " + in_mebibytes(*memory.peak);
+    return text;
 }
 
 void Engine::start_worker(Worker& worker) {
@@ -135,13 +147,14 @@ void Engine::worker_ended(Worker& worker, process::Ended how) {
 
 void Engine::settle_loss(Worker& worker, process::Ended how) {
     check_orphans_ = true;
+    const std::string ended = how_it_ended(worker, how);
     const WorkerPage& page = worker.segment->page();
     const WorkerState state = worker.state();
     if (state == WorkerState::starting || state == WorkerState::initializing) {
         const int attempts = state == WorkerState::starting && how.signal != 0 ? killed_attempts : start_attempts;
         if (++worker.failed_starts < attempts) return;
         const char* when = state == WorkerState::initializing ? " while it ran the pool's initializer, " : " before it could run anything, ";
-        return break_down(std::make_exception_ptr(BrokenProcessPool(describe(worker) + " " + how_it_ended(how) + when +
+        return break_down(std::make_exception_ptr(BrokenProcessPool(describe(worker) + " " + ended + when +
                                                                     std::to_string(attempts) + " times in a row")));
     }
     worker.failed_starts = 0;
@@ -173,7 +186,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
             fail_item(job, running, std::make_exception_ptr(TaskTimeout(item + " ran longer than the task_timeout of " +
                 std::to_string(std::chrono::duration<double>(options_.task_timeout).count()) + " s; " + who + " was killed and replaced")), where);
         } else {
-            std::string text = item + " was lost: " + who + " " + how_it_ended(how) + " while running it";
+            std::string text = item + " was lost: " + who + " " + ended + " while running it";
             if (!worker.fault.empty()) text += "; rankpool killed it because " + worker.fault;
             if (options_.on_loss == OnLoss::break_pool)
                 return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
@@ -186,7 +199,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
         give_back(job, running, running + block, true);  // one of them did it: find out which
     } else if (worker.fault.empty() && !worker.timed_out && without_progress(job)) {
         // Reading the function or the items ends every worker: it would go on for ever.
-        const std::string text = describe(worker) + " " + how_it_ended(how) + " before it could run item " + std::to_string(running) + ", like " +
+        const std::string text = describe(worker) + " " + ended + " before it could run item " + std::to_string(running) + ", like " +
                                  std::to_string(fruitless_deaths - 1) + " others before it: reading the function or its arguments seems to end every worker";
         if (options_.on_loss == OnLoss::break_pool) return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
         return fail_rest(job, std::make_exception_ptr(WorkerLost(text, how.signal, how.exit_code, running, info(worker))));

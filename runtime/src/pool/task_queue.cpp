@@ -194,7 +194,7 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     const std::uint64_t function = work.function->at(site);
     // Copied by the site: the arguments go as soon as the task is over, when a worker that is being killed may still read.
     const Items items{work.first, work.count, work.items.data(), work.ends.empty() ? nullptr : work.ends.data(), work.function->item_size(), false};
-    const JobOptions options{work.count, work.count, false};
+    const JobOptions options{work.count, work.count, nullptr, false};
     const std::uint32_t result_size = work.function->result_size();
     lock.unlock();  // the site may answer at once
     std::exception_ptr refused;
@@ -451,6 +451,8 @@ void TaskQueue::finish() {
 }
 
 // ---- the seam ----
+
+void require_open(TaskQueue& queue) { queue.check_open(); }
 
 std::shared_ptr<Task> submit_task(const std::shared_ptr<TaskQueue>& queue, const task::Descriptor& descriptor,
                                   std::span<const std::byte> function, wire::Buffer item) {

@@ -40,6 +40,7 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
 
     // From its site; see Sink.
     void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) override;
+    void placed(std::uint64_t, std::uint64_t) override {}  // nobody asked for that
     void value(std::uint64_t index, std::span<const std::byte> bytes) override;
     void failed(std::uint64_t index, Failure failure) override;
     void rest_failed(Failure failure) override;

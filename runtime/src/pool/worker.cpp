@@ -219,6 +219,7 @@ class Worker {
         std::uint64_t done = 0;
         std::uint64_t next = claim.begin;
         if (std::exchange(block_job_, claim.job) != claim.job) block_now_ = 1;
+        claimed_function_ = claim.function;
         page_.job.store(claim.job, std::memory_order_relaxed);
         page_.claimed_end.store(claim.end, std::memory_order_relaxed);
         page_.frame_first.store(claim.begin, std::memory_order_relaxed);
@@ -332,13 +333,13 @@ class Worker {
         stretch_.results = place + sizeof(Frame);
         stretch_.results_first = begin;
         std::uint64_t next = begin;
-        const std::uint64_t block = block_size(claim);
-        std::int64_t before = block > 1 ? now_ns() : 0;
+        const bool blocks = block_size(claim) > 1;
+        std::int64_t before = blocks ? now_ns() : 0;
         while (next < end && !stretch_.error && !dropped()) {
             const std::uint64_t from = next;
-            next = run_block(function, from, std::min(end, from + std::min(block, block_now_)));
+            next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
             if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
-            if (block > 1) before = learn_block(next - from, before);
+            if (blocks) before = learn_block(next - from, before);
         }
         const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
         std::memcpy(place, &frame, sizeof frame);
@@ -360,12 +361,12 @@ class Worker {
         const auto announce = [&] {
             if (next > announced) results_.send({FrameKind::placed, 0, job.id, announced, next - announced, 0, 0}, {});
         };
-        const std::uint64_t block = block_size(claim);
-        std::int64_t before = block > 1 ? now_ns() : 0;
+        const bool blocks = block_size(claim) > 1;
+        std::int64_t before = blocks ? now_ns() : 0;
         while (next < end && !dropped()) {
             const std::uint64_t from = next;
-            next = run_block(function, from, std::min(end, from + std::min(block, block_now_)));
-            if (block > 1) before = learn_block(next - from, before);
+            next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
+            if (blocks) before = learn_block(next - from, before);
             if (stretch_.error) {
                 announce();
                 send_error(job.id, next, std::exchange(stretch_.error, nullptr));
@@ -390,7 +391,7 @@ class Worker {
     }
 
     std::uint64_t block_size(const Claim& claim) const {
-        if (claim.one_by_one || !timed(claim.function) || item_ns_ >= trivial_ns) return 1;
+        if (claim.one_by_one || asking_function_ == claim.function || !timed(claim.function) || item_ns_ >= trivial_ns) return 1;
         return std::min(largest_block, static_cast<std::uint64_t>(block_ns / item_ns_));
     }
 
@@ -401,9 +402,15 @@ class Worker {
         if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
         page_.block.store(end - begin, std::memory_order_release);
         context.in_item = true;
+        context.in_block = end - begin > 1;
         std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
         context.in_item = false;
-        if (const std::exception_ptr told = take_told_to_stop(context); told && (!stretch_.error || reached > begin)) {
+        const std::exception_ptr told = take_told_to_stop(context);
+        if (std::exchange(context.asked, false)) {  // for its index, in a block of trivial items: they are run again, one by one
+            asking_function_ = claimed_function_;
+            stretch_.error = nullptr;
+            reached = begin;
+        } else if (told && (!stretch_.error || reached > begin)) {
             stretch_.error = told;  // nobody knows which of the block it was
             reached = begin;
         }
@@ -484,6 +491,7 @@ class Worker {
     std::uint64_t items_run_ = 0;
     double item_ns_ = 0;
     std::uint64_t timed_function_ = ~std::uint64_t{0};
+    std::uint64_t claimed_function_ = 0, asking_function_ = ~std::uint64_t{0};
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
     std::int64_t last_report_ = 0;
     bool reported_idle_ = false;

@@ -36,8 +36,9 @@ namespace rankpool {
 std::optional<WorkerInfo> current_worker() { return pool::worker_context().worker; }
 
 std::optional<std::size_t> current_item() {
-    const auto& context = pool::worker_context();
+    auto& context = pool::worker_context();
     if (!context.in_item || context.running == nullptr) return std::nullopt;
+    if (context.in_block) context.asked = true;  // what it returns now is for nobody: see the worker's run_block
     return context.running->load(std::memory_order_relaxed);
 }
 

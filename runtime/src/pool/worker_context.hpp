@@ -13,6 +13,8 @@ struct WorkerContext {
     std::optional<WorkerInfo> worker;
     const std::atomic<std::uint64_t>* running = nullptr;  // index of the item, while one runs
     bool in_item = false;
+    bool in_block = false;  // `running` is the first of several items that are run in one go …
+    bool asked = false;     // … and one of them asked which it is
     const std::atomic<std::uint32_t>* stop = nullptr;      // of the pool
     const std::atomic<std::uint32_t>* draining = nullptr;  // of the call
     bool told_to_stop = false;  // the item was: what it returns is not what it would have been. By std::atomic_ref

@@ -27,6 +27,9 @@ class Completions;
 
 enum class TaskState { pending, running, finished, cancelled };
 
+/// Throws ExecutorShutdown or BrokenProcessPool where no task is accepted any more. To be asked before anything is packed:
+/// at the end of the program that may not be possible.
+void require_open(TaskQueue& queue);
 /// Accepts a task: the function to be called with `item`, in a row or serialized as its descriptor says. Throws
 /// ExecutorShutdown and BrokenProcessPool.
 std::shared_ptr<Task> submit_task(const std::shared_ptr<TaskQueue>& queue, const task::Descriptor& descriptor,
