@@ -20,6 +20,17 @@ foreach(launcher IN LISTS launchers)
     -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake LABELS ${launcher})
 endforeach()
 
+# Calls with a checkpoint.
+add_executable(checkpoint_tests pool/main.cpp checkpoint/call_test.cpp)
+target_include_directories(checkpoint_tests PRIVATE .)
+target_link_libraries(checkpoint_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
+target_precompile_headers(checkpoint_tests REUSE_FROM pool_tests)
+rankpool_test(checkpoint.alone COMMAND checkpoint_tests LABELS clang)
+foreach(launcher IN LISTS launchers)
+  rankpool_test(checkpoint.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:checkpoint_tests> LABELS ${launcher})
+  set_property(TEST checkpoint.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+endforeach()
+
 # What Python's suites check, by number.
 add_executable(semantics_pool_tests semantics/main.cpp semantics/pool_results_test.cpp semantics/pool_lifecycle_test.cpp)
 target_include_directories(semantics_pool_tests PRIVATE .)

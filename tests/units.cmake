@@ -1,5 +1,7 @@
 # Tests of the library's parts, against its own objects.
 set(RANKPOOL_UNIT_TEST_SOURCES
+  journal/hash_test.cpp
+  journal/journal_test.cpp
   launch/cpus_test.cpp
   os/cgroup_test.cpp
   support/allocations.cpp

@@ -18,7 +18,9 @@ WorkerContext& worker_context() {
 }
 
 std::exception_ptr take_told_to_stop(WorkerContext& context) {
-    if (!std::atomic_ref(context.told_to_stop).exchange(false, std::memory_order_relaxed)) return nullptr;
+    const std::atomic_ref told(context.told_to_stop);
+    if (!told.load(std::memory_order_relaxed)) return nullptr;
+    told.store(false, std::memory_order_relaxed);
     return std::make_exception_ptr(CancelledError("the item was told to stop (stop_requested), so what it returned does not count"));
 }
 

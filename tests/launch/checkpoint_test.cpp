@@ -1,0 +1,163 @@
+// Jobs with a checkpoint that end before their time, and go on: killed, and told to end by signals, in every launch.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+#include "launch/launches.hpp"
+
+namespace {
+
+using namespace launches;
+using namespace std::chrono_literals;
+using subprocess::Result;
+
+constexpr int items = 60, free_items = 40, workers = 4;
+constexpr int drained = 75;
+const auto name_of = [](const auto& info) { return info.param; };
+
+class Checkpoint : public testing::TestWithParam<std::string> {
+  protected:
+    /// Runs the job; once four held items run and the journal has all that were not held, calls `then`.
+    Result run(const Words& how, std::function<void(pid_t)> then = {}, std::vector<std::string> environment = {}) {
+        Words words{RANKPOOL_TEST_CHECKPOINTED, directory_.text(), std::to_string(items), std::to_string(free_items)};
+        words.insert(words.end(), how.begin(), how.end());
+        subprocess::Options options;
+        options.environment = std::move(environment);
+        if (then) {
+            options.when_printed = "held";
+            options.then = [this, then](pid_t launcher) {
+                EXPECT_TRUE(comes_true([&] { return in_journal() == free_items; })) << in_journal();
+                then(launcher);
+            };
+        }
+        Result result = subprocess::run(start(GetParam(), 3, words), options);
+        EXPECT_FALSE(result.timed_out) << result.out << result.err;
+        EXPECT_EQ(result.left_behind, Words());
+        return result;
+    }
+
+    /// The next run finds `known` items, runs the others, and nobody runs more than that.
+    void goes_on(int known) {
+        const int before = started();
+        std::ofstream(directory_.path("go")).put('x');
+        const auto result = run({});
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+        EXPECT_EQ(lines_from(result.out, "sum"), Words{"sum " + std::to_string(items * (items - 1) / 2)});
+        EXPECT_EQ(lines_from(result.err, "rankpool:"),
+                  Words{"rankpool: checkpoint " + directory_.path("journal") + ": " + std::to_string(known) + " of " +
+                        std::to_string(items) + " items were there already"});
+        EXPECT_EQ(started() - before, items - known);
+    }
+
+    int started() const { return static_cast<int>(sorted_lines(content("started")).size()); }
+    int in_journal() const {
+        int records = 0;
+        const std::string text = content("journal");
+        for (std::size_t at = 0; (at = text.find("pjRecord", at)) != std::string::npos; ++at) ++records;
+        return records;
+    }
+    std::string content(const std::string& name) const {
+        std::ifstream in(directory_.path(name), std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    bool mpi() const { return GetParam() != "alone" && GetParam() != "rankrun"; }
+
+    const ScriptDirectory directory_;
+};
+
+// ---- killed ----
+
+class CheckpointKilled : public Checkpoint {};
+INSTANTIATE_TEST_SUITE_P(Under, CheckpointKilled, testing::ValuesIn(all()), name_of);
+
+TEST_P(CheckpointKilled, GoesOnWithWhatWasNotFinished) {
+    const auto result = run({}, [](pid_t launcher) { send(launcher, SIGKILL); });
+    EXPECT_EQ(result.exit_code, 128 + SIGKILL);
+    EXPECT_EQ(started(), free_items + workers);
+    goes_on(free_items);
+}
+
+TEST_P(CheckpointKilled, WithItsRankZero) {
+    if (GetParam() == "alone") GTEST_SKIP() << "it is the launcher";
+    const auto result = run({}, [](pid_t launcher) { send(rank_of(launcher, 0), SIGKILL); });
+    EXPECT_NE(result.exit_code, 0);
+    goes_on(free_items);
+}
+
+// ---- told to end ----
+
+class CheckpointDrained : public Checkpoint {
+  protected:
+    void expect_drained(const Result& result, const std::string& why, int known) {
+        EXPECT_EQ(result.exit_code, drained) << result.err;
+        EXPECT_EQ(started(), free_items + workers);
+        EXPECT_EQ(lines_from(result.out, "sum"), Words());
+        EXPECT_EQ(lines_from(result.err, "rankpool:"),
+                  Words{"rankpool: " + why + " ended the call; checkpoint " + directory_.path("journal") + ": " +
+                        std::to_string(known) + " of " + std::to_string(items) +
+                        " items are there, run the program again to go on"});
+        goes_on(known);
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Under, CheckpointDrained, testing::ValuesIn(all()), name_of);
+
+TEST_P(CheckpointDrained, BySigusr1WhileRunningItemsFinish) {
+    expect_drained(run({}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", free_items + workers - 1);
+}
+
+TEST_P(CheckpointDrained, BySigterm) {
+    const auto result = run({}, [](pid_t launcher) { send(launcher, SIGTERM); });
+    if (!mpi()) return expect_drained(result, "SIGTERM", free_items + workers - 1);
+    EXPECT_NE(result.exit_code, 0);  // mpirun's own code, and its own haste
+    const int known = in_journal();
+    EXPECT_GE(known, free_items);
+    goes_on(known);
+}
+
+TEST_P(CheckpointDrained, ByASignalToRankZero) {
+    const bool alone = GetParam() == "alone";
+    expect_drained(run({}, [&](pid_t launcher) { send(alone ? launcher : rank_of(launcher, 0), SIGTERM); }), "SIGTERM",
+                   free_items + workers - 1);
+}
+
+TEST_P(CheckpointDrained, ByASignalToAnotherRank) {
+    if (GetParam() == "alone") GTEST_SKIP() << "there is none";
+    expect_drained(run({}, [&](pid_t launcher) { send(rank_of(launcher, 1), SIGTERM); }), "SIGTERM",
+                   free_items + workers - 1);
+}
+
+TEST_P(CheckpointDrained, ItemsThatReturnEarlyAreRunAgain) {
+    expect_drained(run({"early"}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", free_items);
+}
+
+TEST_P(CheckpointDrained, ItemsThatOutliveTheGraceAreRunAgain) {
+    expect_drained(run({"hang"}, [](pid_t launcher) { send(launcher, SIGUSR1); }, {"RANKPOOL_GRACE=0.1"}), "SIGUSR1",
+                   free_items);
+}
+
+TEST_P(CheckpointDrained, WhateverMainMakesOfTheException) {
+    const auto result = run({"catch"}, [](pid_t launcher) { send(launcher, SIGUSR1); });
+    EXPECT_EQ(lines_from(result.out, "caught SIGUSR1 ended the call").size(), 1u) << result.out;
+    expect_drained(result, "SIGUSR1", free_items + workers - 1);
+}
+
+TEST_P(CheckpointDrained, BeforeTheEndOfTheSlurmJobWhereAsked) {
+    const auto result = run({"end"}, {}, {"SLURM_JOB_END_TIME=1000000000"});
+    EXPECT_EQ(result.exit_code, drained) << result.err;
+    EXPECT_EQ(started(), 0);
+    goes_on(0);
+}
+
+TEST_P(CheckpointDrained, RubbishIsRefused) {
+    for (const std::string variable : {"SLURM_JOB_END_TIME=soon", "RANKPOOL_GRACE=long"}) {
+        const auto result = run({"end"}, {}, {variable});
+        EXPECT_EQ(result.exit_code, 1);
+        EXPECT_EQ(lines_from(result.err, "rankpool: uncaught exception in main: std::invalid_argument").size(), 1u)
+            << result.err;
+    }
+    EXPECT_EQ(started(), 0);
+}
+
+}  // namespace
