@@ -90,9 +90,15 @@ TEST_P(CheckpointKilled, WithItsRankZero) {
 
 class CheckpointDrained : public Checkpoint {
   protected:
-    void expect_drained(const Result& result, const std::string& why, int known) {
+    /// All that were started are in the journal, but for `unfinished` of them.
+    void expect_drained(const Result& result, const std::string& why, int unfinished) {
         EXPECT_EQ(result.exit_code, drained) << result.err;
-        EXPECT_EQ(started(), free_items + workers);
+        // A rank may hear of it after the first held item, on another one, has let its items go on: it starts some
+        // more.
+        if (GetParam() == "alone" || unfinished == workers) EXPECT_EQ(started(), free_items + workers);
+        EXPECT_GE(started(), free_items + workers);
+        EXPECT_LT(started(), items);
+        const int known = started() - unfinished;
         EXPECT_EQ(lines_from(result.out, "sum"), Words());
         EXPECT_EQ(lines_from(result.err, "rankpool:"),
                   Words{"rankpool: " + why + " ended the call; checkpoint " + directory_.path("journal") + ": " +
@@ -104,12 +110,12 @@ class CheckpointDrained : public Checkpoint {
 INSTANTIATE_TEST_SUITE_P(Under, CheckpointDrained, testing::ValuesIn(all()), name_of);
 
 TEST_P(CheckpointDrained, BySigusr1WhileRunningItemsFinish) {
-    expect_drained(run({}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", free_items + workers - 1);
+    expect_drained(run({}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", 1);
 }
 
 TEST_P(CheckpointDrained, BySigterm) {
     const auto result = run({}, [](pid_t launcher) { send(launcher, SIGTERM); });
-    if (!mpi()) return expect_drained(result, "SIGTERM", free_items + workers - 1);
+    if (!mpi()) return expect_drained(result, "SIGTERM", 1);
     EXPECT_NE(result.exit_code, 0);  // mpirun's own code, and its own haste
     const int known = in_journal();
     EXPECT_GE(known, free_items);
@@ -119,17 +125,16 @@ TEST_P(CheckpointDrained, BySigterm) {
 TEST_P(CheckpointDrained, ByASignalToRankZero) {
     const bool alone = GetParam() == "alone";
     expect_drained(run({}, [&](pid_t launcher) { send(alone ? launcher : rank_of(launcher, 0), SIGTERM); }), "SIGTERM",
-                   free_items + workers - 1);
+                   1);
 }
 
 TEST_P(CheckpointDrained, ByASignalToAnotherRank) {
     if (GetParam() == "alone") GTEST_SKIP() << "there is none";
-    expect_drained(run({}, [&](pid_t launcher) { send(rank_of(launcher, 1), SIGTERM); }), "SIGTERM",
-                   free_items + workers - 1);
+    expect_drained(run({}, [&](pid_t launcher) { send(rank_of(launcher, 1), SIGTERM); }), "SIGTERM", 1);
 }
 
 TEST_P(CheckpointDrained, ItemsThatReturnEarlyAreRunAgain) {
-    expect_drained(run({"early"}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", free_items);
+    expect_drained(run({"early"}, [](pid_t launcher) { send(launcher, SIGUSR1); }), "SIGUSR1", workers);
 }
 
 TEST_P(CheckpointDrained, ItemsThatOutliveTheGraceAreRunAgain) {
@@ -140,7 +145,7 @@ TEST_P(CheckpointDrained, ItemsThatOutliveTheGraceAreRunAgain) {
 TEST_P(CheckpointDrained, WhateverMainMakesOfTheException) {
     const auto result = run({"catch"}, [](pid_t launcher) { send(launcher, SIGUSR1); });
     EXPECT_EQ(lines_from(result.out, "caught SIGUSR1 ended the call").size(), 1u) << result.out;
-    expect_drained(result, "SIGUSR1", free_items + workers - 1);
+    expect_drained(result, "SIGUSR1", 1);
 }
 
 TEST_P(CheckpointDrained, BeforeTheEndOfTheSlurmJobWhereAsked) {

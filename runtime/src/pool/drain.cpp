@@ -30,6 +30,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::array watched_signals{SIGTERM, SIGUSR1};
 
+constexpr char end_of_time[] = "the end of the Slurm job's time";
+
 std::string name_of(int signal) { return std::string("SIG") + sigabbrev_np(signal); }
 
 std::chrono::duration<double> grace() {
@@ -119,6 +121,7 @@ class Drain {
             if (Manager* manager = entry::manager_of_ranks()) manager->watch_signals(true);
             lock.lock();
         }
+        if (guard.is_due()) drain_all(end_of_time);
         if (drained_) drain(guard);
         if (guard.until_) SignalPipe::tell(0);
     }
@@ -175,10 +178,7 @@ class Drain {
             } else if (signal != 0) {
                 drain_all(name_of(signal));
             }
-            const bool in_time = std::none_of(guards_.begin(), guards_.end(), [](const auto* guard) {
-                return guard->until_ && *guard->until_ <= std::chrono::system_clock::now();
-            });
-            if (!in_time) drain_all("the end of the Slurm job's time");
+            if (std::any_of(guards_.begin(), guards_.end(), [](const auto* guard) { return guard->is_due(); })) drain_all(end_of_time);
             if (!drained_ || Clock::now() < give_up_at_ || std::exchange(gave_up_, true)) continue;
             std::vector<std::shared_ptr<Drainable>> calls;
             for (const auto* guard : guards_) calls.push_back(guard->call_.lock());

@@ -42,6 +42,7 @@ class DrainGuard {
 
   private:
     friend class Drain;
+    bool is_due() const { return until_ && *until_ <= std::chrono::system_clock::now(); }
     std::weak_ptr<Drainable> call_;
     std::optional<Time> until_;
 };

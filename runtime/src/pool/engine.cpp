@@ -178,8 +178,9 @@ void Engine::drain_job(JobId id) {
     std::lock_guard lock(mutex_);
     const auto found = jobs_.find(id);
     if (found == jobs_.end()) return;
-    found->second->block_of().draining.store(1, std::memory_order_relaxed);
-    withdraw(*found->second);
+    Job& job = *found->second;
+    withdraw(job);  // before anything is told: what one item does about it must not let another begin
+    job.block_of().draining.store(1, std::memory_order_release);
     retire_ranges();
     finish_jobs();
 }

@@ -46,7 +46,7 @@ std::optional<std::size_t> current_item() {
 
 bool stop_requested() {
     auto& context = pool::worker_context();
-    const auto is_set = [](const auto* word) { return word != nullptr && word->load(std::memory_order_relaxed) != 0; };
+    const auto is_set = [](const auto* word) { return word != nullptr && word->load(std::memory_order_acquire) != 0; };
     if (!is_set(context.stop) && !is_set(context.draining)) return false;
     std::atomic_ref(context.told_to_stop).store(true, std::memory_order_relaxed);
     return true;
