@@ -73,6 +73,7 @@ class CheckpointKilled : public Checkpoint {};
 INSTANTIATE_TEST_SUITE_P(Under, CheckpointKilled, testing::ValuesIn(all()), name_of);
 
 TEST_P(CheckpointKilled, GoesOnWithWhatWasNotFinished) {
+    if (GetParam() == "openmpi") GTEST_SKIP() << "ranks of its mpirun may outlive it by seconds, and hold the journal";
     const auto result = run({}, [](pid_t launcher) { send(launcher, SIGKILL); });
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
     EXPECT_EQ(started(), free_items + workers);
@@ -95,7 +96,9 @@ class CheckpointDrained : public Checkpoint {
         EXPECT_EQ(result.exit_code, drained) << result.err;
         // A rank may hear of it after the first held item, on another one, has let its items go on: it starts some
         // more.
-        if (GetParam() == "alone" || unfinished == workers) EXPECT_EQ(started(), free_items + workers);
+        if (GetParam() == "alone" || unfinished == workers) {
+            EXPECT_EQ(started(), free_items + workers);
+        }
         EXPECT_GE(started(), free_items + workers);
         EXPECT_LT(started(), items);
         const int known = started() - unfinished;
@@ -139,7 +142,7 @@ TEST_P(CheckpointDrained, ItemsThatReturnEarlyAreRunAgain) {
 
 TEST_P(CheckpointDrained, ItemsThatOutliveTheGraceAreRunAgain) {
     expect_drained(run({"hang"}, [](pid_t launcher) { send(launcher, SIGUSR1); }, {"RANKPOOL_GRACE=0.1"}), "SIGUSR1",
-                   free_items);
+                   workers);
 }
 
 TEST_P(CheckpointDrained, WhateverMainMakesOfTheException) {
