@@ -8,7 +8,7 @@ set -eu
 
 minimal="g++ cmake ninja-build libboost-serialization-dev libcli11-dev libfmt-dev libhwloc-dev"
 first_run="$minimal openmpi-bin libopenmpi-dev mpich libmpich-dev"
-full="$first_run clang libclang-rt-14-dev ccache spin libgtest-dev libpng-dev libboost-mpi-dev libtbb-dev python3 python3-mpi4py procps util-linux"
+full="$first_run clang libclang-rt-14-dev ccache spin libgtest-dev libpng-dev libboost-mpi-dev libtbb-dev python3 python3-mpi4py procps util-linux iproute2 slurm-wlm munge libpmix-dev"
 
 packages=$full
 list=no

@@ -11,5 +11,6 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --time=01:00:00
 
-# Since version 22.05 srun does not take this from the allocation by itself.
-exec srun --mpi=pmix --cpus-per-task="$SLURM_CPUS_PER_TASK" "$@"
+# When a rank is killed the others end too, instead of waiting for it. And since version 22.05 srun does not take the CPUs
+# of a task from the allocation by itself.
+exec srun --mpi=pmix --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" "$@"

@@ -189,6 +189,7 @@ secure_shell() {
 
 # Of every process that a node has, what is not its first process and not its slurmd. The job's own have slurmstepd above them.
 processes() { # NODE
+    [ -e "$CLUSTER/$1.pid" ] || return 0
     on "$1" ps -e -o pid=,ppid=,stat=,args= | grep -v -E '^ *1 |Z|/?slurmd -N|ps -e -o' || true
 }
 
@@ -203,7 +204,12 @@ case ${1:-help} in
     on) shift; on "$@" ;;
     ssh) shift; secure_shell "$@" ;;
     processes) processes "$2" ;;
-    power-off) kill -KILL "$(cat "$CLUSTER/$2.pid")" ;;
+    power-off)
+        kill -KILL "$(cat "$CLUSTER/$2.pid")"
+        rm "$CLUSTER/$2.pid"
+        # What slurmctld finds out by itself, after its timeouts.
+        scontrol update NodeName="$2" State=DOWN Reason="power off"
+        ;;
     power-on)
         echo "start $2" >$CLUSTER/requests
         wait_until_idle "$2"

@@ -8,9 +8,9 @@ namespace {
 
 class Deaths : public OnClusterBy {
   protected:
-    // The workers' tasks never end, and each has a child in a session of its own.
+    // The workers' tasks never end.
     void expect_end(const std::function<void()>& blow) {
-        const auto result = run(started(1, {programs().long_tasks, file("list"), "3", "family"}),
+        const auto result = run(started(1, {programs().long_tasks, file("list"), "3"}),
                                 {.when_printed = "all run", .then = [&](pid_t) { blow(); }});
         EXPECT_NE(result.exit_code, 0);
     }

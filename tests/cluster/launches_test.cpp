@@ -4,7 +4,17 @@
 namespace cluster {
 namespace {
 
-class SameBytes : public OnClusterBy {
+// A program that comes to its end.
+class Ending : public OnClusterBy {
+  protected:
+    // MPICH 4.0 over TCP often waits for ever in MPI_Finalize when ranks are on several machines, with any program: some
+    // ranks still close their connections while the others are past that and answer no more. Mended in MPICH after 4.1.
+    void SetUp() override {
+        if (GetParam() == "mpich") GTEST_SKIP() << "the MPI_Finalize of MPICH 4.0 may never end on several machines";
+    }
+};
+
+class SameBytes : public Ending {
   protected:
     static void expect_same(const Words& command) {
         const std::string alone = output_of(command);
@@ -39,7 +49,7 @@ TEST_P(SameBytes, OverASlowAndLossyLink) {
 
 INSTANTIATE_TEST_SUITE_P(By, SameBytes, testing::ValuesIn(launchers()), [](const auto& launcher) { return launcher.param; });
 
-class Workers : public OnClusterBy {};
+class Workers : public Ending {};
 
 TEST_P(Workers, NameTheirHosts) {
     EXPECT_EQ(output_of(started(2, {programs().workers, "hosts", "6"})), "node1: 2 workers\nnode2: 2 workers\nnode3: 2 workers\n");

@@ -74,9 +74,10 @@ Words launchers() {
 }
 
 Words start(const std::string& launcher, int ranks, const Words& command) {
+    // Without --kill-on-bad-exit srun lets the other ranks wait for one that was killed.
     if (launcher == "srun")
         return Words{*RANKPOOL_TEST_OPENMPI != '\0' ? "srun" : "", "--nodes=" + std::to_string(nodes),
-                     "--ntasks=" + std::to_string(ranks * nodes), "--mpi=pmix"} + command;
+                     "--ntasks=" + std::to_string(ranks * nodes), "--mpi=pmix", "--kill-on-bad-exit=1"} + command;
     if (launcher == "openmpi") return Words{RANKPOOL_TEST_OPENMPI, "--host"} + with_slots(ranks) + command;
     if (launcher == "mpich") return Words{RANKPOOL_TEST_MPICH, "-hosts"} + with_slots(ranks) + command;
     throw std::invalid_argument(launcher);

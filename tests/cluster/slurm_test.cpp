@@ -8,7 +8,14 @@ class Slurm : public OnCluster {
   protected:
     // Runs a batch script to its end; what the job printed.
     std::string batch(const Words& options, const Words& script_and_arguments) const {
-        output_of(Words{"sbatch", "--quiet", "--wait", "--output=" + file("out.%a")} + options + script_and_arguments);
+        // `sbatch --wait` looks every ten seconds.
+        const std::string wait = script("wait.sh", R"sh(
+job=$(sbatch --parsable "$@") || exit 1
+while squeue -h -j "$job" -o %t | grep -q .; do sleep 0.1; done
+[ -z "$(scontrol -o show job "$job" | grep -v ' ExitCode=0:0 ')" ]
+)sh");
+        const auto result = run(Words{wait, "--output=" + file("out.%a")} + options + script_and_arguments);
+        EXPECT_EQ(result.exit_code, 0) << result.err << content(file("out.4294967294"));
         return content(file("out.4294967294"));  // not of an array
     }
     static std::string example(const std::string& name) { return programs().batch_scripts + "/" + name; }
