@@ -8,7 +8,7 @@ namespace {
 class Ending : public OnClusterBy {
   protected:
     // MPICH 4.0 over TCP often waits for ever in MPI_Finalize when ranks are on several machines, with any program: some
-    // ranks still close their connections while the others are past that and answer no more. Mended in MPICH after 4.1.
+    // ranks still close their connections while the others are past that and answer no more. Mended in MPICH in 2023.
     void SetUp() override {
         if (GetParam() == "mpich") GTEST_SKIP() << "the MPI_Finalize of MPICH 4.0 may never end on several machines";
     }
