@@ -9,19 +9,23 @@ namespace {
 class Deaths : public OnClusterBy {
   protected:
     // The workers' tasks never end.
-    void expect_end(const std::function<void()>& blow) {
+    int code_after(const std::function<void()>& blow) {
         const auto result = run(started(1, {programs().long_tasks, file("list"), "3"}),
                                 {.when_printed = "all run", .then = [&](pid_t) { blow(); }});
-        EXPECT_NE(result.exit_code, 0);
+        return result.exit_code;
     }
 };
 
 TEST_P(Deaths, RankZero) {
-    expect_end([] { EXPECT_EQ(kill(rank_zero_of(programs().long_tasks), SIGKILL), 0); });
+    EXPECT_NE(code_after([] { EXPECT_EQ(kill(rank_zero_of(programs().long_tasks), SIGKILL), 0); }), 0);
 }
 
 TEST_P(Deaths, WholeNode) {
-    expect_end([] { told({"power-off", "node3"}); });
+    const int code = code_after([] { told({"power-off", "node3"}); });
+    // MPICH's mpirun has 0 for ranks that it heard nothing more of.
+    if (GetParam() != "mpich") {
+        EXPECT_NE(code, 0);
+    }
     told({"power-on", "node3"});
 }
 
