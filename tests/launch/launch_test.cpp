@@ -359,8 +359,10 @@ TEST(LaunchDependencies, NoMpiLibraryIsLinked) {
     for (const auto& program : {programs().ranks, programs().workers, programs().rankrun}) {
         const auto result = run({"ldd", program});
         EXPECT_EQ(result.exit_code, 0) << result.err;
-        for (const std::string library : {"libmpi", "librankpool_mpi", "libopen-", "libpmix", "libucp", "libhwloc"})
+        for (const std::string library : {"libmpi", "librankpool_mpi", "libopen-", "libpmix", "libucp", "libhwloc"}) {
+            if (library == "libhwloc" && program == programs().rankrun) continue;  // it pins ranks by itself
             EXPECT_EQ(subprocess::lines_with(result.out, library), Words()) << program;
+        }
     }
 }
 
