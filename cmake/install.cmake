@@ -17,5 +17,5 @@ install(EXPORT rankpool-targets NAMESPACE rankpool:: DESTINATION ${CMAKE_INSTALL
 configure_package_config_file(cmake/rankpool-config.cmake.in ${PROJECT_BINARY_DIR}/rankpool-config.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/rankpool)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/rankpool-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/rankpool-config.cmake ${PROJECT_BINARY_DIR}/rankpool-config-version.cmake
+install(FILES ${PROJECT_BINARY_DIR}/rankpool-config.cmake ${PROJECT_BINARY_DIR}/rankpool-config-version.cmake cmake/rankpool-mpi.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/rankpool)

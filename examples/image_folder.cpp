@@ -30,6 +30,8 @@
 #include <CLI/CLI.hpp>
 #include <rankpool/rankpool.hpp>
 
+#include "pool_choices.hpp"
+
 namespace {
 
 constexpr std::size_t channels = 4;
@@ -176,14 +178,11 @@ std::vector<std::string> pictures_in(const std::string& folder) {
 
 int image_folder(int argc, char** argv) {
     Convert convert;
-    rankpool::PoolOptions pool_options;
-    rankpool::MapOptions map_options;
+    PoolChoices choices;
     CLI::App app("Blurs every PNG picture in a folder, and makes a thumbnail of it.", "image_folder");
     app.add_option("--radius", convert.radius, "Of the blur, in pixels; 4")->check(CLI::Range(0, 10'000));
     app.add_option("--size", convert.size, "Longest side of a thumbnail, in pixels; 128")->check(CLI::Range(1, 10'000));
-    app.add_option("--workers", pool_options.processes, "Default: as many as usable CPUs")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--chunksize", map_options.chunksize, "Files that a worker takes at a time; default: measured");
+    choices.add_to(app, "Files");
     app.add_option("INPUT", convert.input, "The folder with the pictures")->required()->check(CLI::ExistingDirectory);
     app.add_option("OUTPUT", convert.output, "The folder for the results; made if it is not there")->required();
     try {
@@ -195,8 +194,8 @@ int image_folder(int argc, char** argv) {
     for (const char* const folder : {"blurred", "thumbnails"})
         std::filesystem::create_directories(convert.output + "/" + folder);
 
-    rankpool::Pool pool(pool_options);
-    const auto outcomes = pool.map_outcomes(convert, names, map_options);  // each file's result, or its error
+    rankpool::Pool pool(choices.pool);
+    const auto outcomes = pool.map_outcomes(convert, names, choices.map);  // each file's result, or its error
 
     std::size_t skipped = 0;
     for (std::size_t i = 0; i < names.size(); ++i) {

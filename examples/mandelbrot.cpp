@@ -15,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <map>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -24,6 +23,8 @@
 #include <png.h>
 #include <CLI/CLI.hpp>
 #include <rankpool/rankpool.hpp>
+
+#include "pool_choices.hpp"
 
 namespace {
 
@@ -93,23 +94,13 @@ int mandelbrot(int argc, char** argv) {
     std::array<std::uint32_t, 2> size{view.columns, view.rows};
     std::array<double, 3> region{view.x, view.y, view.width};
     std::string file = "mandelbrot.png";
-    rankpool::PoolOptions pool_options;
-    rankpool::MapOptions map_options;
-    std::string backend = "automatic";
-    const std::map<std::string, rankpool::Backend> backends{{"automatic", rankpool::Backend::automatic},
-                                                            {"ranks", rankpool::Backend::ranks},
-                                                            {"processes", rankpool::Backend::processes},
-                                                            {"threads", rankpool::Backend::threads},
-                                                            {"serial", rankpool::Backend::serial}};
+    PoolChoices choices;
     CLI::App app("Draws the Mandelbrot set.", "mandelbrot");
     app.add_option("--size", size, "Columns and rows of pixels; 1200 800")->check(CLI::Range(1, 30'000));
     app.add_option("--region", region, "What is seen: the middle's x and y, and the width; -0.75 0 3.5");
     app.add_option("--iterations", view.iterations, "Steps until a point counts as in the set; 1000")
         ->check(CLI::Range(1, 1'000'000'000));
-    app.add_option("--workers", pool_options.processes, "Default: as many as usable CPUs")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--chunksize", map_options.chunksize, "Rows that a worker takes at a time; default: measured");
-    app.add_option("--backend", backend, "Where the workers are; automatic")->check(CLI::IsMember(backends));
+    choices.add_to(app, "Rows");
     app.add_option("FILE", file, "The picture; mandelbrot.png");
     try {
         app.parse(argc, argv);
@@ -122,11 +113,10 @@ int mandelbrot(int argc, char** argv) {
 
     std::vector<std::uint32_t> rows(view.rows);
     std::iota(rows.begin(), rows.end(), 0);
-    pool_options.backend = backends.at(backend);
-    rankpool::Pool pool(pool_options);
+    rankpool::Pool pool(choices.pool);
     std::vector<Pixel> pixels;
     pixels.reserve(std::size_t{view.columns} * view.rows);
-    for (const auto& row : pool.imap(RenderRow{view}, rows, map_options))
+    for (const auto& row : pool.imap(RenderRow{view}, rows, choices.map))
         pixels.insert(pixels.end(), row.begin(), row.end());
     write_png(file, view, pixels);
     std::printf("%s: %u x %u pixels, %d iterations\n", file.c_str(), view.columns, view.rows, view.iterations);

@@ -18,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <map>
 #include <numbers>
 #include <numeric>
 #include <string>
@@ -26,6 +25,8 @@
 
 #include <CLI/CLI.hpp>
 #include <rankpool/rankpool.hpp>
+
+#include "pool_choices.hpp"
 
 namespace {
 
@@ -100,14 +101,7 @@ struct SimulateBlock {
 int monte_carlo(int argc, char** argv) {
     Call call;
     std::uint64_t paths = 10'000'000, seed = 1;
-    rankpool::PoolOptions pool_options;
-    rankpool::MapOptions map_options;
-    std::string backend = "automatic";
-    const std::map<std::string, rankpool::Backend> backends{{"automatic", rankpool::Backend::automatic},
-                                                            {"ranks", rankpool::Backend::ranks},
-                                                            {"processes", rankpool::Backend::processes},
-                                                            {"threads", rankpool::Backend::threads},
-                                                            {"serial", rankpool::Backend::serial}};
+    PoolChoices choices;
     CLI::App app("Simulates the price of a European call option.", "monte_carlo");
     app.add_option("--paths", paths, "10000000")->check(CLI::Range(std::uint64_t{2}, std::uint64_t{1} << 40));
     app.add_option("--seed", seed, "Another seed, other paths; 1");
@@ -117,10 +111,7 @@ int monte_carlo(int argc, char** argv) {
     app.add_option("--volatility", call.volatility, "Standard deviation of a year's return; 0.2")
         ->check(CLI::Range(1e-6, 10.0));
     app.add_option("--years", call.years, "1")->check(CLI::Range(1e-6, 1000.0));
-    app.add_option("--workers", pool_options.processes, "Default: as many as usable CPUs")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--chunksize", map_options.chunksize, "Blocks that a worker takes at a time; default: measured");
-    app.add_option("--backend", backend, "Where the workers are; automatic")->check(CLI::IsMember(backends));
+    choices.add_to(app, "Blocks");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -129,9 +120,8 @@ int monte_carlo(int argc, char** argv) {
 
     std::vector<std::uint64_t> blocks((paths + SimulateBlock::length - 1) / SimulateBlock::length);
     std::iota(blocks.begin(), blocks.end(), 0);
-    pool_options.backend = backends.at(backend);
-    rankpool::Pool pool(pool_options);
-    const Moments moments = pool.map_reduce(SimulateBlock{call, paths, seed}, blocks, joined, Moments{}, map_options);
+    rankpool::Pool pool(choices.pool);
+    const Moments moments = pool.map_reduce(SimulateBlock{call, paths, seed}, blocks, joined, Moments{}, choices.map);
 
     const double count = static_cast<double>(moments.paths), discount = std::exp(-call.rate * call.years);
     const double mean = moments.sum / count, variance = (moments.squares - moments.sum * mean) / (count - 1);

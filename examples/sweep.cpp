@@ -28,6 +28,8 @@
 #include <CLI/CLI.hpp>
 #include <rankpool/rankpool.hpp>
 
+#include "pool_choices.hpp"
+
 namespace {
 
 struct Table {
@@ -165,16 +167,13 @@ int sweep(int argc, char** argv) {
     std::vector<double> rates{0.03, 0.1, 0.3, 1}, penalties{0, 0.001, 0.01, 0.1};
     int folds = 5, steps = 300;
     std::string file;
-    rankpool::PoolOptions pool_options;
-    rankpool::MapOptions map_options;
+    PoolChoices choices;
     CLI::App app("Cross-validates a logistic regression over learning rates and penalties.", "sweep");
     app.add_option("--rates", rates, "Learning rates; 0.03 0.1 0.3 1")->check(CLI::PositiveNumber);
     app.add_option("--penalties", penalties, "On squared weights; 0 0.001 0.01 0.1")->check(CLI::NonNegativeNumber);
     app.add_option("--folds", folds, "Parts of the data, each left out once; 5")->check(CLI::Range(2, 1000));
     app.add_option("--steps", steps, "Of gradient descent; 300")->check(CLI::Range(1, 1'000'000));
-    app.add_option("--workers", pool_options.processes, "Default: as many as usable CPUs")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--chunksize", map_options.chunksize, "Items that a worker takes at a time; default: measured");
+    choices.add_to(app, "Items");
     app.add_option("FILE", file, "Comma-separated numbers, the name of a class last, below a header")
         ->required()
         ->check(CLI::ExistingFile);
@@ -189,9 +188,9 @@ int sweep(int argc, char** argv) {
         for (const double rate : rates)
             for (int fold = 0; fold < folds; ++fold) trials.push_back({rate, penalty, fold, folds, steps});
 
-    rankpool::Pool pool(pool_options);
+    rankpool::Pool pool(choices.pool);
     const std::vector<Score> scores =
-        pool.map(rankpool::bind_shared(validate, table.features, table.labels), trials, map_options);
+        pool.map(rankpool::bind_shared(validate, table.features, table.labels), trials, choices.map);
 
     std::printf("%zu samples of %zu classes, %zu features; %d folds, %d steps\n", table.labels.size(),
                 table.classes.size(), table.features.size() / table.labels.size(), folds, steps);

@@ -1,15 +1,50 @@
 # Pools in every launch, programs without run(), plugins, examples.
-add_executable(pool_tests pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp pool/async_test.cpp pool/sees_test.cpp
-  pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp)
-target_include_directories(pool_tests PRIVATE .)
-target_link_libraries(pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
-target_precompile_headers(pool_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
-rankpool_test(pool.alone COMMAND pool_tests TIMEOUT 300 LABELS clang)
-set_property(TEST pool.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
-foreach(launcher IN LISTS launchers)
-  rankpool_test(pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS ${launcher})
-  set_property(TEST pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
-endforeach()
+
+# A binary of tests of pools, and its run as NAME.LAUNCH alone and as three ranks of each launcher: each of SUITES on its own,
+# NAME.SUITE.LAUNCH, where they are given.
+function(rankpool_pool_tests name binary)
+  cmake_parse_arguments(PARSE_ARGV 2 pool "LARGE" "TIMEOUT;LABEL" "SOURCES;SUITES")
+  add_executable(${binary} ${pool_SOURCES})
+  target_include_directories(${binary} PRIVATE .)
+  target_link_libraries(${binary} PRIVATE test_support rankpool::rankpool rankpool_flags GTest::gtest)
+  if(binary STREQUAL "pool_tests")
+    target_precompile_headers(${binary} PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
+  else()
+    target_precompile_headers(${binary} REUSE_FROM pool_tests)
+  endif()
+  set(runs ${name})
+  if(pool_SUITES)
+    list(TRANSFORM pool_SUITES PREPEND ${name}. OUTPUT_VARIABLE runs)
+  endif()
+  foreach(run IN LISTS runs)
+    set(filter "")
+    if(pool_SUITES)
+      string(REGEX REPLACE ".*\\." "" suite ${run})
+      set(filter --gtest_filter=*/${suite}.*)
+    endif()
+    rankpool_test(${run}.alone COMMAND ${binary} ${filter} TIMEOUT ${pool_TIMEOUT} LABELS ${pool_LABEL} clang)
+    if(pool_LARGE)
+      set_property(TEST ${run}.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
+    endif()
+    foreach(launcher IN LISTS launchers)
+      rankpool_test(${run}.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:${binary}> ${filter} TIMEOUT ${pool_TIMEOUT} LABELS ${pool_LABEL})
+      set_property(TEST ${run}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+    endforeach()
+  endforeach()
+endfunction()
+
+rankpool_pool_tests(pool pool_tests LARGE TIMEOUT 300 LABEL pool SOURCES pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp
+  pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp)
+rankpool_pool_tests(checkpoint checkpoint_tests TIMEOUT 120 LABEL pool SOURCES pool/main.cpp checkpoint/call_test.cpp)
+# What Python's suites check, by number.
+rankpool_pool_tests(semantics.pool semantics_pool_tests TIMEOUT 120 LABEL semantics
+  SOURCES semantics/main.cpp semantics/pool_results_test.cpp semantics/pool_lifecycle_test.cpp)
+# Workers that die in every way at every moment.
+rankpool_pool_tests(faults faults_pool_tests TIMEOUT 60 LABEL faults SUITES WorkerDeath Storm
+  SOURCES faults/main.cpp faults/worker_death_test.cpp faults/storm_test.cpp)
+# Executors: what Python's suite checks, and more.
+rankpool_pool_tests(executor executor_tests LARGE TIMEOUT 300 LABEL executor SOURCES pool/main.cpp executor/future_test.cpp executor/queue_test.cpp
+  semantics/executor_basics_test.cpp semantics/executor_crash_test.cpp semantics/executor_future_test.cpp semantics/executor_lifetime_test.cpp)
 
 # The same digits, byte for byte, in every launch.
 add_executable(pool_digest pool/digest.cpp)
@@ -18,54 +53,6 @@ foreach(launcher IN LISTS launchers)
   list(JOIN launch_${launcher} "|" launch)
   rankpool_test(pool.digits.${launcher} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${launch}|3|$<TARGET_FILE:pool_digest>" -DSAME_AS=$<TARGET_FILE:pool_digest>
     -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake LABELS ${launcher})
-endforeach()
-
-# Calls with a checkpoint.
-add_executable(checkpoint_tests pool/main.cpp checkpoint/call_test.cpp)
-target_include_directories(checkpoint_tests PRIVATE .)
-target_link_libraries(checkpoint_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
-target_precompile_headers(checkpoint_tests REUSE_FROM pool_tests)
-rankpool_test(checkpoint.alone COMMAND checkpoint_tests LABELS clang)
-foreach(launcher IN LISTS launchers)
-  rankpool_test(checkpoint.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:checkpoint_tests> LABELS ${launcher})
-  set_property(TEST checkpoint.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
-endforeach()
-
-# What Python's suites check, by number.
-add_executable(semantics_pool_tests semantics/main.cpp semantics/pool_results_test.cpp semantics/pool_lifecycle_test.cpp)
-target_include_directories(semantics_pool_tests PRIVATE .)
-target_link_libraries(semantics_pool_tests PRIVATE test_support rankpool::rankpool rankpool_flags GTest::gtest)
-target_precompile_headers(semantics_pool_tests REUSE_FROM pool_tests)
-rankpool_test(semantics.pool.alone COMMAND semantics_pool_tests LABELS semantics)
-foreach(launcher IN LISTS launchers)
-  rankpool_test(semantics.pool.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:semantics_pool_tests> LABELS semantics)
-  set_property(TEST semantics.pool.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
-endforeach()
-
-# Workers that die in every way at every moment.
-add_executable(faults_pool_tests faults/main.cpp faults/worker_death_test.cpp faults/storm_test.cpp)
-target_include_directories(faults_pool_tests PRIVATE .)
-target_link_libraries(faults_pool_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
-target_precompile_headers(faults_pool_tests REUSE_FROM pool_tests)
-foreach(suite IN ITEMS WorkerDeath Storm)
-  rankpool_test(faults.${suite}.alone COMMAND faults_pool_tests --gtest_filter=*/${suite}.* TIMEOUT 60 LABELS faults)
-  foreach(launcher IN LISTS launchers)
-    rankpool_test(faults.${suite}.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:faults_pool_tests> --gtest_filter=*/${suite}.* TIMEOUT 60 LABELS faults)
-    set_property(TEST faults.${suite}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
-  endforeach()
-endforeach()
-
-# Executors: what Python's suite checks, and more.
-add_executable(executor_tests pool/main.cpp executor/future_test.cpp executor/queue_test.cpp semantics/executor_basics_test.cpp
-  semantics/executor_crash_test.cpp semantics/executor_future_test.cpp semantics/executor_lifetime_test.cpp)
-target_include_directories(executor_tests PRIVATE .)
-target_link_libraries(executor_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest)
-target_precompile_headers(executor_tests PRIVATE <gtest/gtest.h> <rankpool/rankpool.hpp> <map> <string> <vector>)
-rankpool_test(executor.alone COMMAND executor_tests TIMEOUT 300 LABELS clang)
-set_property(TEST executor.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
-foreach(launcher IN LISTS launchers)
-  rankpool_test(executor.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:executor_tests> TIMEOUT 300 LABELS ${launcher})
-  set_property(TEST executor.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
 endforeach()
 
 # The end of a program whose executor has work.
@@ -157,9 +144,14 @@ target_link_libraries(plugin_host PRIVATE rankpool::rankpool rankpool_flags)
 
 # ---- users' projects ----
 if(NOT RANKPOOL_SANITIZE)
+  set(mpirun "")
+  if(RANKPOOL_MPIS)
+    find_program(RANKPOOL_MPIRUN mpirun)  # beside the mpicxx that find_package(MPI) asks
+    set(mpirun ${RANKPOOL_MPIRUN})
+  endif()
   foreach(kind find_package add_subdirectory)
     rankpool_test(consumer.${kind} COMMAND ${CMAKE_COMMAND} -DKIND=${kind} -DWORK=${CMAKE_CURRENT_BINARY_DIR}/consumer.${kind} -DBUILD=${PROJECT_BINARY_DIR}
-      -DSOURCE=${PROJECT_SOURCE_DIR} -DCOMPILER=${CMAKE_CXX_COMPILER} "-DLAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}" -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake TIMEOUT 600)
+      -DSOURCE=${PROJECT_SOURCE_DIR} -DCOMPILER=${CMAKE_CXX_COMPILER} "-DLAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}" "-DMPI=${mpirun}" -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake TIMEOUT 600)
   endforeach()
 endif()
 

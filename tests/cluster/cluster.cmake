@@ -7,9 +7,8 @@ if(NOT RANKPOOL_SANITIZE)
   add_executable(cluster_tests cluster/nodes.cpp cluster/launches_test.cpp cluster/slurm_test.cpp cluster/deaths_test.cpp)
   target_link_libraries(cluster_tests PRIVATE test_support rankpool_flags GTest::gtest_main)
   set(cluster_programs rankrun word_count sweep monte_carlo cpu_count)
-  set(mandelbrot "")
   if(TARGET mandelbrot)
-    set(mandelbrot $<TARGET_FILE:mandelbrot>)
+    target_compile_definitions(cluster_tests PRIVATE RANKPOOL_TEST_MANDELBROT="$<TARGET_FILE:mandelbrot>")
     add_dependencies(cluster_tests mandelbrot)
   endif()
   foreach(program IN LISTS cluster_programs)
@@ -18,7 +17,6 @@ if(NOT RANKPOOL_SANITIZE)
   endforeach()
   target_compile_definitions(cluster_tests PRIVATE
     RANKPOOL_TEST_CLUSTER_SCRIPT="${CMAKE_CURRENT_SOURCE_DIR}/cluster/cluster.sh"
-    RANKPOOL_TEST_MANDELBROT="${mandelbrot}"
     RANKPOOL_TEST_WORKERS="$<TARGET_FILE:cluster_workers>"
     RANKPOOL_TEST_LONG_TASKS="$<TARGET_FILE:launch_long_tasks>"
     RANKPOOL_TEST_IRIS="${PROJECT_SOURCE_DIR}/examples/data/iris.csv"

@@ -4,17 +4,7 @@
 namespace cluster {
 namespace {
 
-// A program that comes to its end.
-class Ending : public OnClusterBy {
-  protected:
-    // MPICH 4.0 over TCP often waits for ever in MPI_Finalize when ranks are on several machines, with any program: some
-    // ranks still close their connections while the others are past that and answer no more. Mended in MPICH in 2023.
-    void SetUp() override {
-        if (GetParam() == "mpich") GTEST_SKIP() << "the MPI_Finalize of MPICH 4.0 may never end on several machines";
-    }
-};
-
-class SameBytes : public Ending {
+class SameBytes : public OnClusterBy {
   protected:
     static void expect_same(const Words& command) {
         const std::string alone = output_of(command);
@@ -27,14 +17,15 @@ TEST_P(SameBytes, WordCount) { expect_same({programs().word_count, "/usr/share/c
 
 TEST_P(SameBytes, Sweep) { expect_same({programs().sweep, "--steps", "50", programs().iris}); }
 
+#ifdef RANKPOOL_TEST_MANDELBROT  // where libpng is
 TEST_P(SameBytes, Mandelbrot) {
-    if (programs().mandelbrot.empty()) GTEST_SKIP() << "mandelbrot was not built: no libpng";
-    const Words draw{programs().mandelbrot, "--size", "61", "43", "--iterations", "100"};
+    const Words draw{RANKPOOL_TEST_MANDELBROT, "--size", "61", "43", "--iterations", "100"};
     output_of(draw + Words{file("alone.png")});
     output_of(started(2, draw + Words{file("many.png")}));
     EXPECT_NE(content(file("alone.png")), "");
     EXPECT_TRUE(content(file("many.png")) == content(file("alone.png")));
 }
+#endif
 
 // Messages that wait, arrive late and are sent again.
 TEST_P(SameBytes, OverASlowAndLossyLink) {
@@ -47,9 +38,9 @@ TEST_P(SameBytes, OverASlowAndLossyLink) {
     told({"fast"});
 }
 
-INSTANTIATE_TEST_SUITE_P(By, SameBytes, testing::ValuesIn(launchers()), [](const auto& launcher) { return launcher.param; });
+INSTANTIATE_TEST_SUITE_P(By, SameBytes, testing::ValuesIn(launchers_that_end()), [](const auto& launcher) { return launcher.param; });
 
-class Workers : public Ending {};
+class Workers : public OnClusterBy {};
 
 TEST_P(Workers, NameTheirHosts) {
     EXPECT_EQ(output_of(started(2, {programs().workers, "hosts", "6"})), "node1: 2 workers\nnode2: 2 workers\nnode3: 2 workers\n");
@@ -59,7 +50,7 @@ TEST_P(Workers, OneOnAnotherHostIsLost) {
     EXPECT_EQ(output_of(started(1, {programs().workers, "loss", "6", directory()})), "lost 1 of 24, on another host\n");
 }
 
-INSTANTIATE_TEST_SUITE_P(By, Workers, testing::ValuesIn(launchers()), [](const auto& launcher) { return launcher.param; });
+INSTANTIATE_TEST_SUITE_P(By, Workers, testing::ValuesIn(launchers_that_end()), [](const auto& launcher) { return launcher.param; });
 
 using ThroughRankrun = OnCluster;
 

@@ -59,10 +59,9 @@ Words processes_of_jobs() {
 }
 
 const Programs& programs() {
-    static const Programs all{RANKPOOL_TEST_RANKRUN,     RANKPOOL_TEST_WORD_COUNT, RANKPOOL_TEST_SWEEP,
-                              RANKPOOL_TEST_MANDELBROT,  RANKPOOL_TEST_MONTE_CARLO, RANKPOOL_TEST_CPU_COUNT,
-                              RANKPOOL_TEST_WORKERS,     RANKPOOL_TEST_LONG_TASKS, RANKPOOL_TEST_IRIS,
-                              RANKPOOL_TEST_BATCH_SCRIPTS};
+    static const Programs all{RANKPOOL_TEST_RANKRUN,   RANKPOOL_TEST_WORD_COUNT, RANKPOOL_TEST_SWEEP,
+                              RANKPOOL_TEST_MONTE_CARLO, RANKPOOL_TEST_CPU_COUNT, RANKPOOL_TEST_WORKERS,
+                              RANKPOOL_TEST_LONG_TASKS, RANKPOOL_TEST_IRIS,     RANKPOOL_TEST_BATCH_SCRIPTS};
     return all;
 }
 
@@ -70,6 +69,12 @@ Words launchers() {
     Words names;
     for (const char* name : {"srun", "openmpi", "mpich"})
         if (!start(name, 1, {}).front().empty()) names.push_back(name);
+    return names;
+}
+
+Words launchers_that_end() {
+    Words names = launchers();
+    std::erase(names, "mpich");
     return names;
 }
 

@@ -399,21 +399,20 @@ TEST_F(Message, DoNotMeetCollectives) {
     }
 }
 
-// Deadlocked over MPI, which knew nothing of these receives.
+// Deadlocked over MPI, which knew nothing of this receive: its rank waited for the sender, who waited for it.
 TEST_F(Message, AReceiveFromAnywhereTakesItsMessageWhileItsRankIsInACollective) {
-    if (ranks() < 2) GTEST_SKIP() << "needs two ranks";
     using Large = std::array<int, 100'000>;  // more than an MPI sends before it is received
     static Large value{};
     value.fill(rank());
-    const int to = (rank() + 1) % ranks(), from = (rank() + ranks() - 1) % ranks();
+    const int sender = ranks() - 1;
     auto each = [&](auto&& meet) {
-        auto request = world().irecv<Large>();
-        auto text = world().irecv<std::string>(any_source, 7);
-        world().send(value, to, 3);
-        world().send(std::string("text"), to, 7);
+        rankpool::RecvRequest<Large> request;
+        if (rank() == 0) request = world().irecv<Large>();
+        if (rank() == sender) world().send(value, 0, 3);
         meet();
-        EXPECT_EQ(request.wait()[99'999], from);
-        EXPECT_EQ(text.wait(), "text");
+        if (rank() == 0) {
+            EXPECT_EQ(request.wait()[99'999], sender);
+        }
         world().barrier();
     };
     each([] { world().barrier(); });

@@ -1,5 +1,6 @@
 # Builds the consumer KIND (find_package, add_subdirectory) in WORK and runs it alone and, where it was installed, under the
-# installed rankrun. BUILD is our build tree, SOURCE our sources.
+# installed rankrun; and, with MPI, one that initialises MPI itself: MPI is the mpirun of the MPI that find_package(MPI) finds.
+# BUILD is our build tree, SOURCE our sources.
 file(REMOVE_RECURSE ${WORK})
 set(prefix ${WORK}/prefix)
 function(run what)
@@ -33,6 +34,13 @@ if(KIND STREQUAL "find_package")
   run("run under the installed rankrun" ${prefix}/bin/rankrun -n 2 ${WORK}/build/consumer)
   if(NOT out MATCHES "^1 4 9 rankpool [0-9.]+\n$")
     message(FATAL_ERROR "under rankrun the consumer prints ${out}")
+  endif()
+endif()
+if(MPI)
+  run("build with MPI" ${CMAKE_COMMAND} --build ${WORK}/build -j 2 --target consumer_mpi)
+  run("run with MPI" ${MPI} -n 2 ${WORK}/build/consumer_mpi)
+  if(NOT out MATCHES "sum 3 square 9\n")
+    message(FATAL_ERROR "with MPI the consumer prints ${out}")
   endif()
 endif()
 file(REMOVE_RECURSE ${WORK})

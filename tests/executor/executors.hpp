@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,12 +10,12 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "pool/backends.hpp"
+#include "support/door.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace executor_test {
@@ -48,22 +49,19 @@ class OnExecutor : public testing::TestWithParam<rankpool::Backend> {
 #define EXECUTORS_ON_ALL_BACKENDS(suite) INSTANTIATE_TEST_SUITE_P(Executors, suite, testing::ValuesIn(executor_test::all_backends()), executor_test::name_of)
 #define EXECUTORS_ON_PROCESSES(suite) INSTANTIATE_TEST_SUITE_P(Executors, suite, testing::ValuesIn(executor_test::process_backends()), executor_test::name_of)
 
-/// Looks again a thousand times a second.
+/// Waits for what nobody tells.
 inline void until(const std::function<bool()>& condition) {
-    while (!condition()) {
-        const timespec look_again{0, 1'000'000};
-        nanosleep(&look_again, nullptr);
-    }
+    while (!condition()) sched_yield();
 }
 
-// ---- doors: files, which tasks see wherever they run ----
+// ---- doors and marks: files, which tasks see wherever they run ----
 
 /// The task that waits for a door and then returns its value.
 inline int pass(const std::string& door, int value) {
-    until([&] { return access(door.c_str(), F_OK) == 0; });
+    door::pass(door);
     return value;
 }
-inline void open_door(const std::string& door) { close(open(door.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)); }
+inline void open_door(const std::string& door) { door::open_for_all(door); }
 /// The task that leaves a mark.
 inline int mark(const std::string& file, int value) {
     const int fd = open(file.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);

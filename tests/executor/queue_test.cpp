@@ -43,6 +43,33 @@ TEST_P(Queue, AChunkKeepsItsItemsApart) {
     }
 }
 
+struct Refuses {
+    int number = 0;
+    std::string text;
+    template <class Archive>
+    void serialize(Archive& archive, const unsigned) {
+        if (number % 3 == 1) throw std::domain_error("cannot be serialized");
+        archive& number& text;
+    }
+};
+
+TEST_P(Queue, AnItemThatCannotBeSerializedFailsAtItsPlace) {
+    ProcessPoolExecutor executor(options());
+    std::vector<Refuses> items(8);
+    for (int i = 0; i < 8; ++i) items[static_cast<std::size_t>(i)].number = i;
+    for (const std::size_t chunksize : {1u, 4u, 100u})
+        for (const std::size_t buffersize : {0u, 1u, 3u}) {
+            auto results = executor.map([](const Refuses& item) { return item.number; }, items, {.chunksize = chunksize, .buffersize = buffersize});
+            for (int i = 0; i < 8; ++i) {
+                if (i % 3 == 1)
+                    EXPECT_THROW(results.next(), std::domain_error);
+                else
+                    EXPECT_EQ(results.next(), i);
+            }
+            EXPECT_FALSE(results.next().has_value());
+        }
+}
+
 TEST_P(Queue, ItemsOfAMapKnowTheirIndex) {
     ProcessPoolExecutor executor(options());
     for (const std::size_t chunksize : {1u, 5u}) {
@@ -74,7 +101,7 @@ TEST_P(ProcessQueue, RetryAndTimeLimit) {
     auto chosen = options();
     chosen.on_loss = rankpool::OnLoss::retry;
     chosen.max_retries = 2;
-    chosen.task_timeout = 500ms;
+    chosen.task_timeout = 3s;
     ProcessPoolExecutor executor(chosen);
     const std::string tries = path("tries"), always = path("always");
     const auto dies_until = [](const std::string& file, int enough) {
@@ -238,12 +265,13 @@ TEST_P(ProcessQueue, SubmitsWhileWorkersAreKilledAtRandom) {
     const int tasks = ranks() > 0 ? 20'000 : 100'000;
     ProcessPoolExecutor executor(options(3));
     std::atomic<bool> stop{false};
+    std::atomic<int> killed{0};
     std::thread killer([&] {
         std::uint64_t seed = 1;
         while (!stop) {
             const auto workers = executor.workers();
             seed = seed * 6364136223846793005u + 1442695040888963407u;
-            if (const pid_t victim = workers[(seed >> 33) % workers.size()].pid; victim > 0) kill(victim, SIGKILL);
+            if (const pid_t victim = workers[(seed >> 33) % workers.size()].pid; victim > 0 && kill(victim, SIGKILL) == 0) ++killed;
             std::this_thread::sleep_for(5ms);  // the rate of deaths, no synchronisation
         }
     });
@@ -259,6 +287,7 @@ TEST_P(ProcessQueue, SubmitsWhileWorkersAreKilledAtRandom) {
     }
     stop = true;
     killer.join();
+    EXPECT_GT(killed, 0);
     EXPECT_LT(lost, tasks / 10);
     EXPECT_EQ(executor.submit(work, 1).result(), 1);
 }

@@ -332,6 +332,10 @@ TEST_P(WorkerDeath, InTheInitializerOfAReplacementIsForgivenTwice) {
     EXPECT_EQ(pool.map([](int x) { return x; }, numbers(10)), numbers(10));
     ASSERT_TRUE(descendants::comes_true([&] { return log.records().size() == 2; }));
     kill(pool.workers()[0].pid, SIGKILL);
+    EXPECT_TRUE(descendants::comes_true([&] {
+        (void)pool.workers();  // looks for deaths
+        return log.records().size() == 5;
+    })) << log.records().size();
     EXPECT_EQ(pool.map([](int x) { return x; }, numbers(100)), numbers(100));
 }
 
@@ -518,27 +522,26 @@ TEST_P(WorkerDeath, IsNotTheFateOfATaskWhoseResultNobodyFetches) {
 // Items that end at about the moment when their time is up are followed by short ones, which have all the time they need.
 TEST_P(WorkerDeath, ByATimeoutNeverHitsTheNextItem) {
     auto chosen = options();
-    chosen.task_timeout = 100ms;
+    chosen.task_timeout = 300ms;
     Pool pool(chosen);
-    constexpr int limit = 100'000;
+    constexpr int limit = 300'000;
     std::vector<int> microseconds;
-    for (int i = 0; i < 120; ++i) {
+    for (int i = 0; i < 60; ++i) {
         microseconds.push_back(limit + i * 37 % 12'000);
-        for (int s = 0; s < 4; ++s) microseconds.push_back(500);
+        for (int s = 0; s < 4; ++s) microseconds.push_back(0);
     }
-    auto outcomes = pool.map_outcomes([](int wait) {
-        const auto begin = std::chrono::steady_clock::now();
-        std::this_thread::sleep_for(std::chrono::microseconds(wait));
-        return static_cast<int>((std::chrono::steady_clock::now() - begin) / 1us);
+    auto outcomes = pool.map_outcomes([](int time) {
+        if (time > 0) std::this_thread::sleep_for(std::chrono::microseconds(time));  // the item's time, no synchronisation
+        return time;
     }, microseconds, {.chunksize = 10});
-    for (std::size_t i = 0; i < microseconds.size(); ++i)
-        if (outcomes[i].has_value() && outcomes[i].value() > microseconds[i] + limit / 3)
-            GTEST_SKIP() << "this machine is so busy that short items take long";
+    int late = 0;
     for (std::size_t i = 0; i < microseconds.size(); ++i) {
         if (outcomes[i].has_value()) continue;
         EXPECT_GE(microseconds[i], limit) << "item " << i;
         EXPECT_THROW((void)outcomes[i].value(), rankpool::TaskTimeout);
+        ++late;
     }
+    EXPECT_GT(late, 0);
 }
 
 // ---- other answers to a loss ----

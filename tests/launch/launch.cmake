@@ -7,12 +7,13 @@ set(launch_suites
   LaunchAs LaunchNested LaunchSecondProgram LaunchMpirunUnderRankrun LaunchStale LaunchSlurm LaunchBuilds LaunchMissingModule LaunchOtherMpi LaunchDependencies
   RunEnds SpmdEnds
   RankDies RankDiesUnderRankrun RankLeaves RankLeavesUnderRankrun RankThrows RankAborts RanksDisagree RanksWait CheckLevel
-  ParentDeath Interrupt
-  CheckpointKilled CheckpointDrained)
+  ParentDeath Interrupt Progress
+  CheckpointKilled CheckpointKilledBelowLauncher CheckpointForked CheckpointDrained CheckpointDrainedBelowLauncher)
 
-set(launch_programs ranks workers endings long_tasks trouble checkpointed)
+set(launch_programs ranks workers endings long_tasks trouble checkpointed progress)
 foreach(program IN LISTS launch_programs)
   add_executable(launch_${program} launch/programs/${program}.cpp)
+  target_include_directories(launch_${program} PRIVATE .)
   target_link_libraries(launch_${program} PRIVATE rankpool::rankpool rankpool_flags)
 endforeach()
 target_compile_definitions(launch_ranks PRIVATE RANKS_MARK="")
@@ -33,7 +34,7 @@ endforeach()
 add_executable(launch_tests launch/main.cpp launch/launches.cpp launch/rankrun_test.cpp launch/rankrun_signals_test.cpp
   launch/rankrun_output_test.cpp launch/rankrun_input_test.cpp launch/rankrun_programs_test.cpp launch/rankrun_endings_test.cpp
   launch/rankrun_engines_test.cpp launch/rankrun_plan_test.cpp launch/rankrun_terminal_test.cpp launch/rankrun_manual_test.cpp
-  launch/launch_test.cpp launch/exit_test.cpp launch/checkpoint_test.cpp launch/trouble_test.cpp faults/parent_death_test.cpp)
+  launch/launch_test.cpp launch/exit_test.cpp launch/checkpoint_test.cpp launch/progress_test.cpp launch/trouble_test.cpp faults/parent_death_test.cpp)
 target_link_libraries(launch_tests PRIVATE test_support rankpool_flags)
 list(JOIN launch_suites "," listed_suites)
 list(JOIN launch_mpis "," listed_mpis)
@@ -49,9 +50,10 @@ target_compile_definitions(launch_tests PRIVATE
   RANKPOOL_TEST_SIGNALS="$<TARGET_FILE:launch_signals>"
   RANKPOOL_TEST_STREAMS="$<TARGET_FILE:launch_streams>"
   RANKPOOL_TEST_TROUBLE="$<TARGET_FILE:launch_trouble>"
+  RANKPOOL_TEST_PROGRESS="$<TARGET_FILE:launch_progress>"
   RANKPOOL_TEST_CHECKPOINTED="$<TARGET_FILE:launch_checkpointed>"
   RANKPOOL_TEST_LONG_TASKS="$<TARGET_FILE:launch_long_tasks>")
-add_dependencies(launch_tests rankrun launch_ranks launch_ranks_other_build launch_workers launch_endings launch_signals launch_streams launch_long_tasks launch_trouble launch_checkpointed)
+add_dependencies(launch_tests rankrun launch_ranks launch_ranks_other_build launch_workers launch_endings launch_signals launch_streams launch_long_tasks launch_trouble launch_checkpointed launch_progress)
 foreach(name IN LISTS RANKPOOL_MPIS)
   add_dependencies(launch_tests rankpool_module_${name})
 endforeach()

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "pool/backends.hpp"
+#include "support/item_log.hpp"
 
 namespace {
 
@@ -49,6 +50,40 @@ TEST_P(Errors, FailFastThrowsTheSmallestSeenAndThePoolGoesOn) {
         }
         ASSERT_EQ(pool.map([](int x) { return x; }, numbers(50)), numbers(50));
     }
+}
+
+TEST_P(Errors, FailFastStartsNoFurtherItems) {
+    const item_log::ItemLog log;
+    Pool pool(options(1));
+    const auto fails_first = [path = log.path()](int x) {
+        note(path, static_cast<std::uint64_t>(x), item_log::Moment::started);
+        return x == 0 ? throw std::range_error("the first one") : x;
+    };
+    EXPECT_THROW(pool.map(fails_first, numbers(5000), {.chunksize = 1, .on_error = OnError::fail_fast}), std::range_error);
+    const auto started = log.records().size();
+    EXPECT_LT(started, 5000u);
+    if (GetParam() == rankpool::Backend::serial) {
+        EXPECT_EQ(started, 1u);
+    }
+    EXPECT_THROW(pool.map(fails_first, numbers(300), {.chunksize = 1}), std::range_error);
+    EXPECT_GE(log.read().at(299).started, 1) << "finish_all runs every other item";
+}
+
+TEST_P(Errors, ItemsLeftOutByFailFastHaveAnErrorAndNoValue) {
+    Pool pool(options(1));
+    const auto fails_first = [](int x) { return x == 0 ? throw std::range_error("the first one") : x; };
+    auto outcomes = pool.map_outcomes(fails_first, numbers(5000), {.chunksize = 1, .on_error = OnError::fail_fast});
+    int left_out = 0;
+    for (int i = 1; i < 5000; ++i) {
+        auto& outcome = outcomes[static_cast<std::size_t>(i)];
+        if (outcome.has_value()) {
+            ASSERT_EQ(outcome.value(), i);
+        } else {
+            ASSERT_THROW(outcome.value(), rankpool::CancelledError);
+            ++left_out;
+        }
+    }
+    EXPECT_GT(left_out, 0);
 }
 
 struct Singular : std::runtime_error {

@@ -6,11 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <system_error>
 
 #include "support/temporary_directory.hpp"
 
@@ -25,7 +27,9 @@ inline bool readable(int fd, int limit_in_ms) {
 /// A process that may be anybody's child, watched from now on: its number may be given to another one later.
 class Watched {
   public:
-    explicit Watched(pid_t pid) : fd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
+    explicit Watched(pid_t pid) : fd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {
+        if (fd_ < 0 && errno != ESRCH) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+    }
     ~Watched() {
         if (fd_ >= 0) close(fd_);
     }

@@ -230,7 +230,11 @@ TEST_P(Semantics, B101_ArgumentsAndResultsAreNotKeptAlive) {
     {
         Future<Counted> future = executor.submit([](Counted argument) { return Counted(argument.value + 1); }, Counted(1));
         EXPECT_EQ(future.result().value, 2);
-        EXPECT_EQ(alive, isolated() ? 1 : alive.load()) << "the future's";
+        if (isolated()) {
+            EXPECT_EQ(alive, 1) << "the future's";
+        } else {
+            until([] { return alive == 1; });  // the worker lets go of its own in its time
+        }
     }
     EXPECT_EQ(executor.submit([] { return 0; }).result(), 0);
     until([] { return alive == 0; });
@@ -290,7 +294,7 @@ int initialized = 0;
 
 TEST_P(Semantics, B106_TheInitializerRunsInEveryWorker) {
     auto chosen = options();
-    const int value = 42;
+    int value = 42;
     initialized = 0;
     chosen.initializer = [value] { initialized = value; };
     ProcessPoolExecutor executor(chosen);

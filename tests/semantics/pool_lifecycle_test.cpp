@@ -20,6 +20,7 @@
 #include "semantics/ends_with_a_pool.hpp"
 #include "semantics/inputs.hpp"
 #include "support/descendants.hpp"
+#include "support/door.hpp"
 #include "support/item_log.hpp"
 #include "support/subprocess.hpp"
 
@@ -42,9 +43,14 @@ int endless(int x) {
     return x;
 }
 
-int slow(int x) {
-    std::this_thread::sleep_for(20ms);
-    return x * x;
+int square(int x) { return x * x; }
+
+// A task that ends once a door is open.
+auto square_behind(const item_log::Path& door) {
+    return [door](int x) {
+        door::pass(door.text);
+        return x * x;
+    };
 }
 
 // In Python no worker at all is an error; here it means one for each usable CPU.
@@ -65,7 +71,7 @@ TEST_P(PoolLifecycle, B036_TheInitializerOfOneWorkerRunsExactlyOnce) {
     auto chosen = options(1);
     chosen.initializer = [path = log.path()] { note(path, 5, Moment::started); };
     Pool pool(chosen);
-    EXPECT_EQ(pool.map(slow, numbers(5)), (std::vector{0, 1, 4, 9, 16}));
+    EXPECT_EQ(pool.map(square, numbers(5)), (std::vector{0, 1, 4, 9, 16}));
     pool.close();
     pool.join();
     EXPECT_EQ(log.read()[5].started, 1);
@@ -86,10 +92,10 @@ TEST_P(PoolLifecycle, B037_TerminateReturnsThoughThousandsOfTasksNeverEnd) {
 
 TEST_P(PoolLifecycle, B038_ATerminatedPoolTakesNoWorkAndCanBeJoined) {
     Pool pool(options(3));
-    EXPECT_EQ(pool.map_async(slow, {2, 3}).get(), (std::vector{4, 9}));
+    EXPECT_EQ(pool.map_async(square, {2, 3}).get(), (std::vector{4, 9}));
     pool.terminate();
-    EXPECT_THROW(pool.map_async(slow, {2, 3}), rankpool::PoolClosed);
-    EXPECT_THROW(pool.imap_unordered(slow, {2, 3}), rankpool::PoolClosed);
+    EXPECT_THROW(pool.map_async(square, {2, 3}), rankpool::PoolClosed);
+    EXPECT_THROW(pool.imap_unordered(square, {2, 3}), rankpool::PoolClosed);
     pool.join();
     pool.terminate();  // again is nothing
     pool.close();
@@ -109,7 +115,7 @@ TEST_P(PoolLifecycle, B041_WorkersAreReplacedAfterTheirTasks) {
     Pool pool(chosen);
     const auto before = pids_of(pool);
     std::vector<rankpool::AsyncResult<int>> results;
-    for (int i = 0; i < 100; ++i) results.push_back(pool.apply_async(slow, i));
+    for (int i = 0; i < 100; ++i) results.push_back(pool.apply_async(square, i));
     for (int i = 0; i < 100; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(), i * i);
     EXPECT_NE(pids_of(pool), before);
     EXPECT_EQ(pids_of(pool).size(), 3u);
@@ -121,8 +127,11 @@ TEST_P(PoolLifecycle, B042_WorkersAreReplacedAfterCloseToo) {
     chosen.max_tasks_per_child = 1;
     Pool pool(chosen);
     std::vector<rankpool::AsyncResult<int>> results;
-    for (int i = 0; i < 6; ++i) results.push_back(pool.apply_async(slow, i));
+    const ItemLog files;
+    const auto door = files.name("door");
+    for (int i = 0; i < 6; ++i) results.push_back(pool.apply_async(square_behind(door), i));
     pool.close();
+    door::open_for_all(door.text);
     pool.join();
     for (int i = 0; i < 6; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(), i * i);
 }
@@ -204,8 +213,12 @@ TEST_P(PoolLifecycle, B047_WorkThatWasNotStartedIsCancelledByTerminate) {
 TEST_P(PoolLifecycle, B048_CloseAndJoinBringAllResults) {
     Pool pool(options(2));
     std::vector<rankpool::AsyncResult<int>> results;
-    for (int i = 0; i < 5; ++i) results.push_back(pool.apply_async(slow, i));
+    const ItemLog files;
+    const auto door = files.name("door");
+    if (GetParam() == Backend::serial) door::open_for_all(door.text);  // there apply_async runs them itself
+    for (int i = 0; i < 5; ++i) results.push_back(pool.apply_async(square_behind(door), i));
     pool.close();
+    door::open_for_all(door.text);
     pool.join();
     for (int i = 0; i < 5; ++i) {
         EXPECT_TRUE(results[static_cast<std::size_t>(i)].ready());

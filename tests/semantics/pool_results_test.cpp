@@ -191,7 +191,7 @@ TEST_P(PoolResults, B015_GetWaitsForASlowTask) {
     Pool pool(options());
     const auto begin = std::chrono::steady_clock::now();
     auto result = pool.apply_async([](int x) {
-        std::this_thread::sleep_for(100ms);
+        std::this_thread::sleep_for(100ms);  // the task's time, no synchronisation
         return x;
     }, 7);
     EXPECT_EQ(result.get(), 7);
@@ -356,7 +356,7 @@ TEST_P(PoolResults, B027_AFailedMapWaitsForAllItsItemsAndLargeErrorsBlockNobody)
     const auto begin = std::chrono::steady_clock::now();
     try {
         pool.map([](int milliseconds) -> int {
-            std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+            std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));  // the task's time, no synchronisation
             throw std::runtime_error(std::string(std::size_t{1} << 20, milliseconds == 0 ? 'a' : 'b'));
         }, {0, 300}, {.chunksize = 1});
         FAIL();

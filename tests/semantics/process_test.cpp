@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 
 #include "process/channel.hpp"
 #include "process/watch.hpp"
+#include "support/descendants.hpp"
 
 namespace {
 
@@ -197,7 +199,7 @@ TEST(Semantics, B061_ASentinelAmongPipes) {
 
 TEST(Semantics, B063_AHundredChildren) {
     std::vector<Process> all;
-    for (int i = 0; i < 100; ++i) all.emplace_back([] { std::this_thread::sleep_for(10ms); });
+    for (int i = 0; i < 100; ++i) all.emplace_back([] {});
     for (auto& process : all) process.start();
     for (auto& process : all) {
         process.join();
@@ -269,10 +271,7 @@ TEST(Semantics, B067_ADetachedThreadIsNotWaitedFor) {
     const Channel answers;
     Process process([](const std::string& path) {
         std::thread(sleep_for_ever).detach();
-        std::jthread finishing([&path] {
-            std::this_thread::sleep_for(10ms);
-            channel::post(path, "finished");
-        });
+        std::jthread finishing([&path] { channel::post(path, "finished"); });
     }, answers.path());
     process.start();
     EXPECT_TRUE(process.join());
@@ -384,8 +383,8 @@ TEST(Semantics, B081_ASignalWhileItIsJoined) {
     sigaction(SIGUSR1, &action, &before);
     Process process([](pid_t parent) {
         for (int i = 0; i < 20; ++i) {
+            while (descendants::status_of(parent).state != 'S') sched_yield();  // it waits
             kill(parent, SIGUSR1);
-            std::this_thread::sleep_for(1ms);
         }
         std::exit(9);
     }, getpid());

@@ -88,10 +88,10 @@ void reap_strangers(pid_t child) {
     }
 }
 
-// What is alive a second after the end was left behind.
-std::vector<std::string> left_behind_since(const std::vector<pid_t>& before) {
+// What is alive so long after the end was left behind.
+std::vector<std::string> left_behind_since(const std::vector<pid_t>& before, std::chrono::seconds limit) {
     std::vector<std::string> left;
-    const auto deadline = Clock::now() + 1s;
+    const auto deadline = Clock::now() + limit;
     auto alive = living_descendants(before);
     while (!alive.empty() && Clock::now() < deadline) {
         poll(nullptr, 0, 10);
@@ -181,11 +181,11 @@ Result run(const std::vector<std::string>& command, const Options& options) {
     close(ended_fd);
     close(out[0]);
     close(err[0]);
-    result.left_behind = left_behind_since(before);
+    result.left_behind = left_behind_since(before, options.vanish_within);
     return result;
 }
 
-std::vector<std::string> left_behind() { return left_behind_since({}); }
+std::vector<std::string> left_behind() { return left_behind_since({}, 1s); }
 
 std::vector<std::string> lines_with(const std::string& text, const std::string& word) {
     std::vector<std::string> found;

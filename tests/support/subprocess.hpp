@@ -21,6 +21,8 @@ struct Options {
     /// Called with the program's pid once the text `when_printed` has appeared on its standard output.
     std::string when_printed = {};
     std::function<void(pid_t)> then = {};
+    /// How long descendants may outlive it.
+    std::chrono::seconds vanish_within{1};
 };
 
 struct Result {
@@ -28,7 +30,7 @@ struct Result {
     bool timed_out = false;
     std::string out, err;
     std::chrono::nanoseconds took{0};
-    /// Descendants that were still alive a second after the program had ended (they are killed then).
+    /// Descendants that were still alive Options::vanish_within after the program had ended (they are killed then).
     std::vector<std::string> left_behind;
 };
 

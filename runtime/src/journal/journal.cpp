@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -199,6 +200,7 @@ void Journal::start_writing() {
     out.put_bytes(behind.bytes());
     write(out.bytes());
     sync();
+    sync_directory();
 }
 
 void Journal::append(std::span<const Record> records) {
@@ -230,6 +232,13 @@ void Journal::write(std::span<const std::byte> bytes) {
 
 void Journal::sync() {
     if (os::retry_interrupted([&] { return fdatasync(file_.get()); }) != 0) fail("fdatasync");
+}
+
+// So that a new file is found after a crash of the machine. Not every file system does that.
+void Journal::sync_directory() const {
+    const auto parent = std::filesystem::path(path_).parent_path();
+    const os::UniqueFd directory(open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory) (void)fsync(directory.get());
 }
 
 void Journal::refuse(const std::string& why) const { throw CheckpointError("checkpoint " + path_ + ": " + why); }

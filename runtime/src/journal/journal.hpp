@@ -72,6 +72,7 @@ class Journal {
     void read();
     void read_header(std::span<const std::byte> file);
     void read_records(std::span<const std::byte> file);
+    void sync_directory() const;
     void write(std::span<const std::byte> bytes);
     [[noreturn]] void refuse(const std::string& why) const;
     [[noreturn]] void fail(const char* call) const;

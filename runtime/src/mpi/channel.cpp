@@ -69,13 +69,20 @@ void Channel::send(int destination, int tag, std::span<const std::byte> bytes) {
 void Channel::send_buffer(int destination, int tag, wire::Buffer bytes) {
     constexpr std::size_t most_bytes = std::size_t{256} << 20;  // that are on their way
     start_send(destination, tag, std::move(bytes));
-    while (leaving_bytes_ > most_bytes) {
-        if (!mailbox_.has_receives())
-            check(MPI_Wait(&leaving_.front().request, MPI_STATUS_IGNORE), "MPI_Wait");
-        else
+    if (leaving_bytes_ <= most_bytes || destination == rank_) return;
+    // Waits for this one, as any large message may: that others leave is up to ranks that may wait for this one.
+    const auto own = std::prev(leaving_.end());
+    for (int done = 0; done == 0;) {
+        if (mailbox_.has_receives()) {
             take_in();
-        drop_sent();
+            check(MPI_Test(&own->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        } else {
+            check(MPI_Wait(&own->request, MPI_STATUS_IGNORE), "MPI_Wait");
+            done = 1;
+        }
     }
+    leaving_bytes_ -= own->bytes.size();
+    leaving_.erase(own);
 }
 
 void Channel::post(int destination, int tag, std::span<const std::byte> bytes) {
@@ -101,12 +108,18 @@ void Channel::start_send(int destination, int tag, wire::Buffer bytes) {
 }
 
 void Channel::drop_sent() {
-    std::erase_if(leaving_, [&](Sent& sent) {
+    // Some at a time, in turn: there may be thousands that nobody receives yet.
+    constexpr std::size_t most_looks = 8;
+    for (std::size_t looks = std::min(most_looks, leaving_.size()); looks > 0; --looks) {
         int done = 0;
-        check(MPI_Test(&sent.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-        if (done != 0) leaving_bytes_ -= sent.bytes.size();
-        return done != 0;
-    });
+        check(MPI_Test(&leaving_.front().request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        if (done == 0) {
+            leaving_.splice(leaving_.end(), leaving_, leaving_.begin());
+            continue;
+        }
+        leaving_bytes_ -= leaving_.front().bytes.size();
+        leaving_.pop_front();
+    }
 }
 
 // ---- receiving ----

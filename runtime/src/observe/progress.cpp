@@ -44,10 +44,11 @@ int terminal_width() {
 
 }  // namespace
 
-Progress::Progress(bool wanted, std::uint64_t total)
+Progress::Progress(bool wanted, std::uint64_t total, std::uint64_t before)
     : wanted_(wanted && total > 0),
       terminal_(wanted_ && isatty(STDERR_FILENO) == 1),
       total_(total),
+      before_(before),
       begin_(Clock::now()),
       next_(begin_ + (terminal_ ? Clock::duration(terminal_interval) : Clock::duration(line_interval))) {}
 
@@ -73,7 +74,7 @@ void Progress::finish(std::uint64_t done) {
 
 void Progress::draw(std::uint64_t done) {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
-    const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+    const double rate = seconds > 0 ? static_cast<double>(done - before_) / seconds : 0;
     const double part = static_cast<double>(done) / static_cast<double>(total_);
     std::string text = std::to_string(done) + "/" + std::to_string(total_) + " " + as_rate(rate) + " " + as_time(seconds);
     if (done < total_ && rate > 0) text += ", " + as_time(static_cast<double>(total_ - done) / rate) + " left";

@@ -11,7 +11,8 @@ class Progress {
   public:
     using Clock = std::chrono::steady_clock;
 
-    Progress(bool wanted, std::uint64_t total);
+    /// `before`: of `total`, what was done before this began; it does not count for the rate.
+    Progress(bool wanted, std::uint64_t total, std::uint64_t before);
     ~Progress();
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
@@ -26,7 +27,7 @@ class Progress {
 
     bool wanted_, terminal_;
     bool drawn_ = false;
-    std::uint64_t total_;
+    std::uint64_t total_, before_;
     Clock::time_point begin_, next_;
 };
 

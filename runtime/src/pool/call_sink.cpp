@@ -16,10 +16,6 @@ namespace {
 // Results are stored in blocks of this size, larger ones alone.
 constexpr std::size_t storage_block = std::size_t{1} << 20;
 
-std::exception_ptr to_exception(const Failure& failure, std::optional<std::size_t> item) {
-    return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
-}
-
 // Smaller memory is likely to be some that was used before, and has its pages.
 constexpr std::size_t fresh_memory = std::size_t{4} << 20;
 
@@ -93,13 +89,13 @@ void CallSink::rest_failed(Failure failure) {
 
 void CallSink::settle() {
     for (const auto& [index, failure] : failures_)
-        output_.errors.emplace(static_cast<std::size_t>(index), to_exception(failure, static_cast<std::size_t>(index)));
-    if (rest_) output_.error = to_exception(rest_failure_, std::nullopt);
+        output_.errors.emplace(static_cast<std::size_t>(index), exception_of(failure, static_cast<std::size_t>(index)));
+    if (rest_) output_.error = exception_of(rest_failure_, std::nullopt);
     // An item's own error says more than what befell the pool.
     if (!output_.errors.empty()) output_.error = output_.errors.begin()->second;
     if (!output_.keep_errors) return;
     // Those that were dropped because another failed never began.
-    const std::exception_ptr rest = rest_ ? to_exception(rest_failure_, std::nullopt)
+    const std::exception_ptr rest = rest_ ? exception_of(rest_failure_, std::nullopt)
                                           : std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
     for (std::size_t i = 0; i < count_; ++i)
         if (!has_[i]) output_.errors.emplace(i, rest);

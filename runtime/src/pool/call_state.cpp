@@ -276,7 +276,7 @@ void Call::attend() {
 }
 
 bool Call::wait(Deadline until) {
-    observe::Progress progress(plan_.progress, plan_.items.count);
+    observe::Progress progress(plan_.progress, plan_.items.count, plan_.checkpoint ? plan_.checkpoint->restored() : 0);
     std::unique_lock lock(sink_.mutex);
     while (!over_) {
         if (until && Clock::now() >= *until) return false;
@@ -329,6 +329,8 @@ Deadline deadline_after(std::chrono::nanoseconds wait) {
 
 namespace {
 
+constexpr long long last_second = 9'000'000'000;  // since 1970: the clock counts nanoseconds in 64 bits
+
 // When a call is to be drained so that it is over in time; empty where nobody asked, and outside of Slurm's jobs.
 std::optional<DrainGuard::Time> end_of_slurm_job(std::chrono::seconds before) {
     const char* text = std::getenv("SLURM_JOB_END_TIME");
@@ -336,14 +338,14 @@ std::optional<DrainGuard::Time> end_of_slurm_job(std::chrono::seconds before) {
     char* end = nullptr;
     errno = 0;
     const long long seconds = std::strtoll(text, &end, 10);
-    if (*end != '\0' || errno != 0 || seconds < 0 || seconds > 100'000'000'000)
+    if (*end != '\0' || errno != 0 || seconds < 0 || seconds > last_second)
         throw std::invalid_argument(std::string("Pool: SLURM_JOB_END_TIME = \"") + text + "\"; expected seconds since 1970");
     return DrainGuard::Time(std::chrono::seconds(seconds)) - before;
 }
 
 void check(const MapOptions& options) {
-    if (options.stop_before_end.count() < 0)
-        throw std::invalid_argument("Pool: stop_before_end = " + std::to_string(options.stop_before_end.count()) + " s; expected 0 (not) or more");
+    if (options.stop_before_end.count() < 0 || options.stop_before_end.count() > last_second)
+        throw std::invalid_argument("Pool: stop_before_end = " + std::to_string(options.stop_before_end.count()) + " s; expected 0 (not) or more, at most " + std::to_string(last_second) + " s");
     if (!options.checkpoint.empty()) return;
     if (!options.checkpoint_tag.empty()) throw std::invalid_argument("Pool: checkpoint_tag = \"" + options.checkpoint_tag + "\" without a checkpoint that it could belong to");
     if (options.stop_before_end.count() > 0) throw std::invalid_argument("Pool: stop_before_end without a checkpoint: what was finished would be lost");
@@ -359,7 +361,7 @@ Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const
     plan.progress = options.progress;
     if (!options.checkpoint.empty()) {
         plan.until = end_of_slurm_job(options.stop_before_end);
-        plan.checkpoint = std::make_shared<Checkpoint>(options, descriptor, plan.items, input.refused);
+        plan.checkpoint = std::make_shared<Checkpoint>(options, descriptor, plan.items, output.rows, input.refused);
     }
     return plan;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include <rankpool/comm/transport.hpp>
 #include <rankpool/error.hpp>
 #include "journal/hash.hpp"
 #include "os/blocked_signals.hpp"
@@ -41,7 +42,7 @@ std::string stretch_in_words(std::uint64_t first, std::uint64_t count) {
 }  // namespace
 
 Checkpoint::Checkpoint(const MapOptions& options, const task::Descriptor& descriptor, const Items& items,
-                       const Refused* refused)
+                       const std::byte* rows, const Refused* refused)
     : path_(options.checkpoint),
       result_size_(descriptor.result_size),
       items_(items),
@@ -49,6 +50,11 @@ Checkpoint::Checkpoint(const MapOptions& options, const task::Descriptor& descri
       mask_(mask_of(descriptor)),
       journal_(path_, results_of(descriptor, options)),
       there_(0, items.count) {
+    const auto bytes = items_.part(0, items_.count);
+    if (rows != nullptr && comm::overlap(bytes, {rows, static_cast<std::size_t>(items_.count) * result_size_})) {
+        copy_.assign(bytes.begin(), bytes.end());
+        items_.bytes = copy_.data();
+    }
     for (const journal::Record& record : journal_.records()) check(record);
 }
 

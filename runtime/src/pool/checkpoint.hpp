@@ -26,10 +26,11 @@ class Checkpoint {
   public:
     using Refused = std::map<std::size_t, std::exception_ptr>;
 
-    /// Opens the journal. `refused`: items that could not be serialized, whatever becomes of them; may be null. Throws
+    /// Opens the journal. `rows`: where the results go, null where they have no place yet; the items are copied when
+    /// they lie there too, since they are known by their bytes to the end. `refused`: items that could not be serialized, whatever becomes of them; may be null. Throws
     /// CheckpointError.
     Checkpoint(const MapOptions& options, const task::Descriptor& descriptor, const Items& items,
-               const Refused* refused);
+               const std::byte* rows, const Refused* refused);
     ~Checkpoint();
     Checkpoint(const Checkpoint&) = delete;
     Checkpoint& operator=(const Checkpoint&) = delete;
@@ -65,6 +66,7 @@ class Checkpoint {
 
     std::string path_;
     std::uint32_t result_size_;
+    std::vector<std::byte> copy_;  // of items that are overwritten by results
     Items items_;
     const Refused* refused_;
     std::vector<std::byte> mask_;  // of an item's row, where it has padding

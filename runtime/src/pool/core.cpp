@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "entry/context.hpp"
+#include "os/blocked_signals.hpp"
 #include "pool/call_state.hpp"
 #include "pool/stream.hpp"
 #include "pool/thread_site.hpp"
@@ -76,8 +77,12 @@ void Core::leave_ranks() {
         std::lock_guard lock(mutex_);
         const bool busy = works_ > 0 || (phase_.load() == Phase::closed && !streams_.empty());
         if (busy || std::exchange(left_ranks_, true)) return;
+        leaving_ranks_ = true;
     }
     lead_->manager().leave();
+    std::lock_guard lock(mutex_);
+    leaving_ranks_ = false;
+    changed_.notify_all();
 }
 
 Core::Core() : phase_(Phase::terminated), owner_(getpid()) {}
@@ -149,6 +154,10 @@ void Core::shut_down() {
     if (works_ != 0) return;
     sites_.clear();
     leave_ranks();
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return !leaving_ranks_; });  // who ended the last work may be at it
+    }
     lead_.reset();
 }
 
@@ -259,11 +268,8 @@ std::shared_ptr<const KnownFunction> Core::know(const task::Descriptor& descript
 void Core::need_service() {
     std::lock_guard lock(mutex_);
     if (service_.joinable() || stop_service_) return;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    const os::BlockedSignals blocked;
     service_ = std::thread([core = shared_from_this()] { core->serve(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Core::attend(std::shared_ptr<Attended> who) {

@@ -135,7 +135,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::deque<std::shared_ptr<Attended>> to_attend_;
     std::deque<std::function<void()>> callbacks_;
     std::set<Stream*> streams_;
-    bool stop_service_ = false, left_ranks_ = false;
+    bool stop_service_ = false, left_ranks_ = false, leaving_ranks_ = false;
     std::thread service_;
 
     std::mutex functions_mutex_;

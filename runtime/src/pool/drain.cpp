@@ -56,11 +56,15 @@ class SignalPipe {
     }
 
     void catch_signals() {
+        owner_ = getpid();
         struct sigaction action {};
         action.sa_flags = SA_RESTART;
         action.sa_handler = [](int signal) {
             const int before = errno;
-            tell(signal);
+            if (getpid() == owner_)
+                tell(signal);
+            else
+                end_copy(signal);
             errno = before;
         };
         for (std::size_t i = 0; i < watched_signals.size(); ++i)
@@ -87,7 +91,16 @@ class SignalPipe {
     }
 
   private:
+    // A process that the program's own fork made shares the pipe but none of the calls: the signal has its usual effect there.
+    static void end_copy(int signal) {
+        struct sigaction action {};
+        action.sa_handler = SIG_DFL;
+        (void)sigaction(signal, &action, nullptr);
+        (void)raise(signal);  // comes when the handler returns
+    }
+
     static inline std::atomic<int> into_{-1};
+    static inline std::atomic<pid_t> owner_{0};
     os::UniqueFd reading_, writing_;
     std::array<struct sigaction, watched_signals.size()> before_{};
     bool caught_ = false;

@@ -7,12 +7,14 @@
 #include <csignal>
 #include <cstring>
 
+#include "os/blocked_signals.hpp"
 #include "os/cgroup.hpp"
 #include "os/failure.hpp"
 #include "pool/engine_parts.hpp"
 #include "os/host_name.hpp"
 #include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
+#include <rankpool/comm/transport.hpp>
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
@@ -55,7 +57,9 @@ Engine::Engine(EngineOptions options)
       probe_word_(probe_value),
       server_(process::ForkServer::instance()),
       mail_(std::make_shared<Mail>()),
-      memory_kills_(os::memory_pressure().kills) {
+      memory_kills_() {
+    memory_kills_.before = memory_kills_.last = os::memory_pressure().kills;
+    memory_kills_.looked = Clock::now();
     mail_->control = &control_;
     for (int i = 0; i < options_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>());
@@ -109,13 +113,15 @@ void Engine::forget(FunctionId function) {
 
 // Where the workers find the items and leave the results.
 void Engine::place(Job& job, JobBlock& block, const Items& items) {
-    const SharedHeap& heap = SharedHeap::instance();
-    if (job.result_size > 0 && job.options.rows != nullptr) {
-        const auto place = heap.find(job.options.rows + items.first * job.result_size, items.count * job.result_size);
-        block.results = place.value_or(JobBlock::nowhere);
+    const SharedHeap* heap = SharedHeap::if_used();
+    if (heap != nullptr && job.result_size > 0 && job.options.rows != nullptr) {
+        const std::span results(job.options.rows + items.first * job.result_size, static_cast<std::size_t>(items.count) * job.result_size);
+        // Items that may be run again must not have been overwritten: such results go by way of the ring.
+        const bool over_items = comm::overlap(results, {items.bytes, static_cast<std::size_t>(block.item_bytes)});
+        if (!over_items) block.results = heap->find(results.data(), results.size()).value_or(JobBlock::nowhere);
     }
     const bool rows = items.ends == nullptr && items.stays;
-    const auto in_heap = rows ? heap.find(items.bytes, block.item_bytes) : std::nullopt;
+    const auto in_heap = heap != nullptr && rows ? heap->find(items.bytes, block.item_bytes) : std::nullopt;
     job.in_place = in_heap || block.results != JobBlock::nowhere;
     const bool readable = std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->alive && w->segment->page().single_copy == 1; });
     if (in_heap) {
@@ -241,6 +247,10 @@ bool Engine::works_on(const Worker& worker, const Job& job) const {
            (state == WorkerState::working && worker.segment->page().job.load(std::memory_order_relaxed) == job.id);
 }
 
+bool Engine::nobody_works_on(const Job& job) const {
+    return std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, job); });
+}
+
 void Engine::finish(Job& job) {
     const auto kept = functions_.find(job.function);
     if (kept != functions_.end() && --kept->second.jobs == 0 && kept->second.forgotten) functions_.erase(kept);
@@ -249,9 +259,10 @@ void Engine::finish(Job& job) {
 
 void Engine::finish_jobs() {
     std::vector<JobId> left;  // cancelled ones that no worker works on any more
-    for (const auto& [id, job] : jobs_)
-        if (!broken_ && job->cancelled && std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, *job); }))
-            left.push_back(id);
+    for (const auto& entry : jobs_) {
+        const Job& job = *entry.second;
+        if (!broken_ && job.cancelled && nobody_works_on(job)) left.push_back(job.id);
+    }
     // What the workers sent before they left them may have arrived since the rings were read.
     for (auto& worker : workers_)
         if (!left.empty() && worker->alive) drain(*worker);
@@ -260,7 +271,7 @@ void Engine::finish_jobs() {
         // After an early end somebody may still be at work in the program's memory.
         bool over = now.coverage.complete();
         if (broken_ && now.in_place)
-            over = std::none_of(workers_.begin(), workers_.end(), [&](const auto& worker) { return works_on(*worker, now); });
+            over = nobody_works_on(now);
         else if (!broken_ && now.cancelled)
             over = std::find(left.begin(), left.end(), now.id) != left.end();
         if (!over) {
@@ -335,14 +346,19 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
 void Engine::start_service() {
     std::lock_guard lock(mutex_);
     if (service_.joinable()) return;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    const os::BlockedSignals blocked;
     service_ = std::thread([this] { drive([this] { return stop_service_; }, std::nullopt, Role::service); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Engine::wake() { control_.doorbell.signal(); }
+
+void Engine::watch_memory() {
+    const auto now = Clock::now();
+    if (now - memory_kills_.looked < 1s) return;
+    memory_kills_.before = memory_kills_.last;
+    memory_kills_.last = os::memory_pressure().kills;
+    memory_kills_.looked = now;
+}
 
 bool Engine::advance() {
     open_mail();
@@ -353,7 +369,10 @@ bool Engine::advance() {
             drain(*worker);
             moved = true;
         }
+    for (auto& entry : jobs_)
+        if (std::exchange(entry.second->delivered, false) && entry.second->sink != nullptr) entry.second->sink->pause();
     watch_time();
+    watch_memory();
     retire_ranges();
     if (check_orphans_) find_orphans();
     publish_waiting();
@@ -422,6 +441,7 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
         default: throw Error("a worker sent something unknown");
     }
     job.coverage.add(header.first, header.count);
+    job.delivered = true;
 }
 
 void Engine::deliver_placed(Job& job, std::uint64_t first, std::uint64_t count) {

@@ -122,10 +122,12 @@ class Engine {
     void finish_jobs();
     void finish(Job& job);
     void watch_time();
+    void watch_memory();
     bool is_overdue(const Worker& worker, std::chrono::steady_clock::time_point now) const;
     bool stays_stopped(Worker& worker, std::chrono::steady_clock::time_point now) const;
     void break_down(const std::exception_ptr& why, int signal = SIGKILL);
     bool works_on(const Worker& worker, const Job& job) const;
+    bool nobody_works_on(const Job& job) const;
     WorkerInfo info(const Worker& worker) const;
     std::string describe(const Worker& worker) const;
     std::string how_it_ended(const Worker& worker, const process::Ended& how);
@@ -171,7 +173,12 @@ class Engine {
     std::deque<PendingRange> pending_;
     std::deque<std::pair<std::uint64_t, JobId>> open_ranges_;  // (sequence, job), published and not retired
     bool check_orphans_ = false;
-    std::uint64_t memory_kills_;  // by the kernel, of workers and others, that are accounted for
+    // Kills by the kernel for want of memory, of whomever: at the last look but one, and at the last. A look comes at most once
+    // a second, so a worker's end is known long before its kill is among `before`.
+    struct {
+        std::uint64_t before, last;
+        std::chrono::steady_clock::time_point looked{};
+    } memory_kills_;
     std::exception_ptr broken_;
     bool ending_ = false;
     std::optional<std::chrono::steady_clock::time_point> kill_from_;  // workers that were asked to end have until then

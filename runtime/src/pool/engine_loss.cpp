@@ -50,8 +50,8 @@ std::string Engine::how_it_ended(const Worker& worker, const process::Ended& how
     if (const char* name = sigabbrev_np(how.signal)) text += std::string(" (SIG") + name + ")";
     if (how.signal != SIGKILL || !worker.fault.empty() || worker.timed_out) return text;
     const os::MemoryPressure memory = os::memory_pressure();
-    if (memory.kills <= memory_kills_) return text;
-    ++memory_kills_;
+    if (memory.kills <= memory_kills_.before) return text;
+    ++memory_kills_.before;  // one kill is one worker's
     text += " by the kernel, because memory ran out";
     if (!memory.limit) return text + " on the machine";
     text += ": the limit of " + memory.limited_by + " is " + in_mebibytes(*memory.limit);
@@ -175,6 +175,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
         for (std::uint64_t i = first; i < running && !results.empty(); ++i)
             if (job.coverage.add(i, 1) == 1 && job.sink != nullptr)
                 job.sink->fixed(i, 1, results.data() + (i - first) * job.result_size);
+        job.delivered = true;
     }
 
     const std::uint64_t block = std::min(page.block.load(), end - running);
@@ -213,9 +214,7 @@ bool Engine::without_progress(Job& job) {
 }
 
 void Engine::fail_rest(Job& job, const std::exception_ptr& error) {
-    wire::Buffer bytes;
-    wire::encode_exception(bytes, error);
-    if (job.sink != nullptr) job.sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
+    if (job.sink != nullptr) job.sink->rest_failed(failure_of(error));
     job.coverage.add(job.coverage.first(), job.coverage.end() - job.coverage.first());  // what still arrives is for nobody
     withdraw(job);
 }
@@ -231,9 +230,8 @@ void Engine::give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool on
 
 void Engine::fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker) {
     if (job.coverage.add(index, 1) == 0 || job.sink == nullptr) return;
-    wire::Buffer bytes;
-    wire::encode_exception(bytes, error);
-    job.sink->failed(index, {{bytes.data(), bytes.data() + bytes.size()}, worker});
+    job.sink->failed(index, failure_of(error, worker));
+    job.delivered = true;
 }
 
 void Engine::find_orphans() {
@@ -318,12 +316,11 @@ void Engine::break_down(const std::exception_ptr& why, int signal) {
         control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
     for (auto& worker : workers_)
         if (worker->alive) server_->kill(worker->child, signal);
-    wire::Buffer bytes;
-    wire::encode_exception(bytes, broken_);
+    const Failure broken = failure_of(broken_);
     for (auto& [id, job] : jobs_) {
         if (job->coverage.complete()) continue;
         job->block_of().dropped.store(1, std::memory_order_seq_cst);
-        if (job->sink != nullptr) job->sink->rest_failed({{bytes.data(), bytes.data() + bytes.size()}, {}});
+        if (job->sink != nullptr) job->sink->rest_failed(broken);
         job->coverage.add(job->coverage.first(), job->coverage.end() - job->coverage.first());
     }
     retire_ranges();

@@ -36,6 +36,16 @@ Function Function::pack(const task::Descriptor& descriptor, std::span<const std:
     return {std::move(out.bytes()), descriptor.item_size, descriptor.result_size};
 }
 
+Failure failure_of(const std::exception_ptr& error, const WorkerInfo& worker) {
+    wire::Buffer bytes;
+    wire::encode_exception(bytes, error);
+    return {{bytes.data(), bytes.data() + bytes.size()}, worker};
+}
+
+std::exception_ptr exception_of(const Failure& failure, std::optional<std::size_t> item) {
+    return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
+}
+
 OpenFunction::OpenFunction(std::span<const std::byte> packed) {
     os::ByteReader in(packed);
     const auto bytes = in.get<std::uint64_t>();

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -65,6 +67,9 @@ struct Failure {
     std::vector<std::byte> error;
     WorkerInfo worker;
 };
+Failure failure_of(const std::exception_ptr& error, const WorkerInfo& worker = {});
+/// The exception of an item, or of a call as a whole.
+std::exception_ptr exception_of(const Failure& failure, std::optional<std::size_t> item);
 
 /// Takes results, each index once, in any order. Called by whoever drives the pool, with the pool locked: must be quick
 /// and must not call back.
@@ -78,6 +83,8 @@ class Sink {
     virtual void failed(std::uint64_t index, Failure failure) = 0;
     /// Every index that has nothing yet fails with this; nothing comes after it.
     virtual void rest_failed(Failure failure) = 0;
+    /// For now that was all: what a sink gathers should go out.
+    virtual void pause() {}
 };
 
 enum class InputMode : std::uint32_t { arena, single_copy, heap };

@@ -3,12 +3,13 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstdlib>
 #include <list>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include "os/blocked_signals.hpp"
 
 namespace rankpool::pool {
 namespace {
@@ -66,9 +67,7 @@ void complete_at_end(const std::shared_ptr<TaskQueue>& queue) {
 void complete_in_background(const std::shared_ptr<TaskQueue>& queue) {
     Living& all = living();
     auto over = std::make_shared<std::atomic<bool>>(false);
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);  // the program's signals go to the program's threads
+    const os::BlockedSignals blocked;
     try {
         std::thread thread([queue, over] {
             queue->finish();
@@ -80,7 +79,6 @@ void complete_in_background(const std::shared_ptr<TaskQueue>& queue) {
     } catch (const std::system_error&) {
         // No thread to be had: its workers stay until the end of the program, which completes it.
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void complete_executors() {

@@ -1,7 +1,6 @@
 // The serving side of manager.hpp.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 
 #include "pool/drain.hpp"
@@ -12,9 +11,8 @@
 namespace rankpool::pool {
 namespace {
 
-// Results go out when this much has gathered, when this much time has passed, or when their batch is over.
+// Results go out when this much has gathered, when no more are at hand, or when their batch is over.
 constexpr std::size_t send_bytes = std::size_t{256} << 10;
-constexpr std::chrono::milliseconds send_after{5};
 
 // A batch's results on their way to the manager.
 class ReturningSink final : public Sink {
@@ -32,6 +30,8 @@ class ReturningSink final : public Sink {
     void failed(std::uint64_t index, Failure failure) override { add_failure(ResultKind::failure, index, failure); }
     void rest_failed(Failure failure) override { add_failure(ResultKind::rest, 0, failure); }
 
+    void pause() override { flush(); }
+
     void over() {
         flush();
         os::ByteWriter out = message(Say::over, pool_);
@@ -48,7 +48,6 @@ class ReturningSink final : public Sink {
 
     void add(const ResultHead& head, std::span<const std::byte> before, std::span<const std::byte> bytes) {
         if (gathered_.size() == 0) {
-            since_ = std::chrono::steady_clock::now();
             const Say what = Say::results;
             gathered_.append(&what, sizeof what);
             gathered_.append(&pool_, sizeof pool_);
@@ -57,7 +56,7 @@ class ReturningSink final : public Sink {
         gathered_.append(&head, sizeof head);
         gathered_.append(before.data(), before.size());
         gathered_.append(bytes.data(), bytes.size());
-        if (gathered_.size() >= send_bytes || std::chrono::steady_clock::now() - since_ >= send_after) flush();
+        if (gathered_.size() >= send_bytes) flush();
     }
 
     void flush() {
@@ -70,7 +69,6 @@ class ReturningSink final : public Sink {
     std::uint64_t pool_, batch_;
     std::uint32_t result_size_;
     wire::Buffer gathered_;
-    std::chrono::steady_clock::time_point since_;
 };
 
 struct ServedBatch {
@@ -231,9 +229,7 @@ class Server {
                                                 });
             served.engine->wake();
         } catch (...) {  // the pool is broken: the whole batch fails with the reason
-            wire::Buffer error;
-            wire::encode_exception(error, std::current_exception());
-            batch->sink->rest_failed({{error.data(), error.data() + error.size()}, {}});
+            batch->sink->rest_failed(failure_of(std::current_exception()));
             batch->sink->over();
             batch->over = true;
         }

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 
@@ -14,13 +15,26 @@ namespace {
 std::mutex mutex;
 SharedHeap* heap = nullptr;  // never deleted: vectors may outlive everything else
 pid_t owner = 0;
+std::atomic<const SharedHeap*> used{nullptr};
 
 }  // namespace
+
+const SharedHeap* SharedHeap::if_used() {
+    const SharedHeap* found = used.load(std::memory_order_acquire);
+    return found != nullptr && owner == getpid() ? found : nullptr;  // a copy made by the program's own fork has its own
+}
+
+std::byte* SharedHeap::allocate(std::size_t bytes) {
+    std::byte* block = arena_.at(arena_.allocate(bytes));
+    used.store(this, std::memory_order_release);
+    return block;
+}
 
 SharedHeap& SharedHeap::instance() {
     std::lock_guard lock(mutex);
     if (heap == nullptr || owner != getpid()) {
         heap = new SharedHeap;
+        used = nullptr;
         owner = getpid();
     }
     return *heap;

@@ -20,8 +20,10 @@ class SharedHeap {
   public:
     /// That of this process; made when it is first asked for. A process made by the program's own fork has its own.
     static SharedHeap& instance();
+    /// The same; null as long as nothing was allocated in it.
+    static const SharedHeap* if_used();
 
-    std::byte* allocate(std::size_t bytes) { return arena_.at(arena_.allocate(bytes)); }
+    std::byte* allocate(std::size_t bytes);
     void release(std::byte* block) { arena_.release(arena_.offset_of(block)); }
     /// Where these bytes lie in the heap; empty when they do not, or not all of them.
     std::optional<std::uint64_t> find(const std::byte* bytes, std::size_t count) const;

@@ -223,7 +223,7 @@ StreamItem Stream::take_locked() {
     item.index = static_cast<std::size_t>(index);
     item.kind = StreamItem::result;
     if (ready.failure)
-        item.what = wire::decode_exception(ready.failure->error, RemoteInfo{"", item.index, ready.failure->worker, ""});
+        item.what = exception_of(*ready.failure, item.index);
     else if (ready.error)
         item.what = ready.error;
     else

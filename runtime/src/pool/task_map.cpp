@@ -34,10 +34,15 @@ bool TaskMap::submit_chunk(const Pull& pull) {
     work.first = read_;
     work.count = 0;
     std::exception_ptr error;
-    while (work.count < plan_.chunksize && !input_ended_) {
+    std::shared_ptr<Task> refused;
+    while (work.count < plan_.chunksize && !input_ended_ && !refused) {
         const std::size_t before = work.items.size();
         try {
             input_ended_ = !pull(work.items);
+        } catch (const RefusedItem& item) {  // fails alone, at its place
+            work.items.shrink(before);
+            refused = queue_->submit_failed(item.error);
+            break;
         } catch (...) {
             error = std::current_exception();
             work.items.shrink(before);
@@ -53,11 +58,17 @@ bool TaskMap::submit_chunk(const Pull& pull) {
         chunks_.push_back(queue_->add(std::move(work), this));
         counts_.push_back(count);
     }
+    if (refused) {
+        ++read_;
+        chunks_.push_back(std::move(refused));
+        counts_.push_back(1);
+    }
     if (error) std::rethrow_exception(error);
     return !input_ended_;
 }
 
 void TaskMap::fill() {
+    const auto visit = Core::Work::visit(queue_->core().shared_from_this());  // the sites stay meanwhile
     try {
         while (!input_ended_ && chunks_.size() < plan_.buffersize) submit_chunk(pull_);
     } catch (...) {

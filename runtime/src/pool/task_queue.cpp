@@ -15,16 +15,6 @@ constexpr std::size_t no_site = ~std::size_t{0};
 // Functions of tasks that are over wait for the next occasion to be freed, but not more than this many.
 constexpr std::size_t most_released = 64;
 
-Failure failure_of(const std::exception_ptr& error) {
-    wire::Buffer bytes;
-    wire::encode_exception(bytes, error);
-    return {{bytes.data(), bytes.data() + bytes.size()}, {}};
-}
-
-std::exception_ptr exception_of(const Failure& failure, std::optional<std::size_t> item) {
-    return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
-}
-
 bool is_broken_pool(const Failure& failure) {
     try {
         std::rethrow_exception(exception_of(failure, std::nullopt));
@@ -123,7 +113,6 @@ std::shared_ptr<Task> TaskQueue::submit_failed(std::exception_ptr error) {
 }
 
 std::shared_ptr<Task> TaskQueue::add(Task::Work work, const void* owner) {
-    const auto visit = Core::Work::visit(core_);
     std::shared_ptr<Task> task;
     Lock lock(mutex_);  // after the task: should it be refused, its function is freed without the lock
     check_open_locked();
@@ -132,7 +121,8 @@ std::shared_ptr<Task> TaskQueue::add(Task::Work work, const void* owner) {
     if (serial_) {
         give(task, 0, lock);
     } else {
-        if (!std::exchange(served_, true)) core_->need_service();
+        if (!served_) core_->need_service();
+        served_ = true;
         task->place_ = pending_.insert(pending_.end(), task);
     }
     hand(lock);

@@ -83,7 +83,7 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     void check_open();
     std::shared_ptr<Task> submit(const task::Descriptor& descriptor, std::span<const std::byte> function, wire::Buffer item);
     std::shared_ptr<Task> submit_failed(std::exception_ptr error);
-    /// The same for a function that is kept for this owner, or comes with the work.
+    /// The same for a function that is kept for this owner, or comes with the work. The caller visits the core.
     std::shared_ptr<Task> add(Task::Work work, const void* owner = nullptr);
 
     TaskState state_of(const Task& task);

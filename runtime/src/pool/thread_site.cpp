@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <csignal>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
+#include "os/blocked_signals.hpp"
 #include "os/host_name.hpp"
 #include "pool/worker_context.hpp"
 #include <rankpool/error.hpp>
@@ -23,12 +24,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using FunctionBytes = std::shared_ptr<const std::vector<std::byte>>;
-
-Failure failure_of(const std::exception_ptr& error, const WorkerInfo& worker) {
-    wire::Buffer bytes;
-    wire::encode_exception(bytes, error);
-    return {{bytes.data(), bytes.data() + bytes.size()}, worker};
-}
 
 // Memory for one item or result, aligned for every type that travels in rows.
 struct alignas(64) Line {
@@ -211,18 +206,7 @@ ThreadSite::ThreadSite(int workers, bool serial, const std::vector<std::byte>& i
             shared_->broken = std::current_exception();
         }
     } else {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
-        for (int i = 0; i < workers; ++i) {
-            {
-                std::lock_guard lock(shared_->mutex);
-                ++shared_->alive;
-                ++shared_->starting;
-            }
-            std::thread([shared = shared_, i, workers, initializer] { Runner(shared, i, workers).live(initializer); }).detach();
-        }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        start_threads(initializer);
         std::unique_lock lock(shared_->mutex);
         shared_->changed.wait(lock, [&] { return shared_->starting == 0; });
     }
@@ -250,6 +234,27 @@ ThreadSite::~ThreadSite() {
     shared_->changed.notify_all();
     // Idle threads end now; one that runs a task ends after it.
     shared_->changed.wait(lock, [&] { return shared_->idle == 0; });
+}
+
+void ThreadSite::start_threads(const std::vector<std::byte>& initializer) {
+    const os::BlockedSignals blocked;
+    for (int i = 0; i < workers_; ++i) {
+        {
+            std::lock_guard lock(shared_->mutex);
+            ++shared_->alive;
+            ++shared_->starting;
+        }
+        try {
+            std::thread([shared = shared_, i, workers = workers_, initializer] { Runner(shared, i, workers).live(initializer); }).detach();
+        } catch (const std::system_error& error) {
+            std::lock_guard lock(shared_->mutex);
+            --shared_->alive;
+            --shared_->starting;
+            shared_->ending = true;  // those that were made go, too
+            shared_->changed.notify_all();
+            throw LaunchError("thread " + std::to_string(i) + " of a pool of " + std::to_string(workers_) + " could not be made: " + error.what());
+        }
+    }
 }
 
 std::vector<WorkerStats> ThreadSite::worker_stats() {

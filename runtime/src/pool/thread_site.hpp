@@ -31,6 +31,7 @@ class ThreadSite final : public Site {
     struct Batch;
     struct Shared;
     class Runner;
+    void start_threads(const std::vector<std::byte>& initializer);
 
     int workers_;
     bool serial_;

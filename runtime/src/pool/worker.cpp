@@ -18,6 +18,7 @@
 #include "pool/thread_share.hpp"
 #include "pool/worker_context.hpp"
 #include "process/child_start.hpp"
+#include <rankpool/comm/blocks.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
@@ -43,8 +44,16 @@ constexpr std::int64_t block_slack_ns = 100;
 constexpr std::size_t input_piece = std::size_t{256} << 10;
 // A smaller claim has what lies behind it copied too: the next one may need no copy of its own.
 constexpr std::size_t input_window = std::size_t{4} << 10;
-// The pool is woken for results at least this often, and whenever the worker has nothing left to do.
+// The pool is woken for results this often after a claim, and whenever the worker has nothing left to do …
 constexpr std::int64_t report_ns = 200'000;
+// … and this often within a claim, by a clock that is cheap to read.
+constexpr std::int64_t report_within_ns = 4'000'000;
+
+std::int64_t cheap_now_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 struct Claim {
     std::uint64_t begin, end;
@@ -99,6 +108,10 @@ class Worker {
     void ring_doorbell() {
         last_report_ = now_ns();
         control_.doorbell.signal();
+    }
+    bool report_is_due() const { return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns; }
+    void report_if_due() {
+        if (report_is_due()) ring_doorbell();
     }
 
     // SIGTERM ends a worker when it comes from its pool, which says so in `stop` first. From others it is ignored.
@@ -216,6 +229,7 @@ class Worker {
 
     void run(const Claim& claim) {
         const auto started = Clock::now();
+        claim_started_ = started.time_since_epoch().count();
         std::uint64_t done = 0;
         std::uint64_t next = claim.begin;
         if (std::exchange(block_job_, claim.job) != claim.job) block_now_ = 1;
@@ -340,6 +354,7 @@ class Worker {
             next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
             if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
             if (blocks) before = learn_block(next - from, before);
+            if (report_is_due()) break;  // what is done need not wait for what takes long
         }
         const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
         std::memcpy(place, &frame, sizeof frame);
@@ -348,6 +363,7 @@ class Worker {
             send_error(job.id, next, std::exchange(stretch_.error, nullptr));
             settle(++next);
         }
+        report_if_due();
         return next;
     }
 
@@ -360,6 +376,8 @@ class Worker {
         page_.frame_first.store(announced, std::memory_order_release);
         const auto announce = [&] {
             if (next > announced) results_.send({FrameKind::placed, 0, job.id, announced, next - announced, 0, 0}, {});
+            announced = next;
+            page_.frame_first.store(announced, std::memory_order_release);
         };
         const bool blocks = block_size(claim) > 1;
         std::int64_t before = blocks ? now_ns() : 0;
@@ -374,6 +392,10 @@ class Worker {
                 page_.frame_first.store(announced, std::memory_order_release);
             }
             settle(next);
+            if (report_is_due()) {
+                announce();
+                ring_doorbell();
+            }
         }
         announce();
         return next - begin;
@@ -440,6 +462,7 @@ class Worker {
             else
                 results_.send({FrameKind::fixed, 0, job.id, next, 1, 0, 0}, {result.front().bytes, result_size});
             settle(next + 1);
+            report_if_due();
         }
         return next - begin;
     }
@@ -456,6 +479,7 @@ class Worker {
             else
                 results_.send({FrameKind::value, 0, job.id, next, 1, 0, 0}, encoded_);
             settle(next + 1);
+            report_if_due();
         }
         return next - begin;
     }
@@ -493,7 +517,7 @@ class Worker {
     std::uint64_t timed_function_ = ~std::uint64_t{0};
     std::uint64_t claimed_function_ = 0, asking_function_ = ~std::uint64_t{0};
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
-    std::int64_t last_report_ = 0;
+    std::int64_t last_report_ = 0, claim_started_ = 0;
     bool reported_idle_ = false;
 
     const JobBlock* job_ = nullptr;  // the one being worked on
@@ -511,6 +535,7 @@ class Worker {
 int work_for_pool(std::span<const std::byte> bytes, std::vector<os::UniqueFd> descriptors) {
     if (descriptors.size() != 5) throw Error("a worker was started without its memory");
     const WorkerOrders orders = WorkerOrders::from_bytes(bytes);
+    comm::in_task = true;  // a communicator that the program had when this process was forked is none of its tasks' business
     limit_library_threads(orders.thread_share);
     Worker worker(orders, descriptors);
     descriptors.clear();  // the mappings stay

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 
+#include "os/blocked_signals.hpp"
 #include "os/byte_stream.hpp"
 #include "os/failure.hpp"
 #include "os/memory.hpp"
@@ -133,12 +134,8 @@ void ForkServer::stop() {
 }
 
 ForkServer::ForkServer(os::UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {
-    // The reader is ours: the program's signals go to the program's threads.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const os::BlockedSignals blocked;
     reader_ = std::thread([this] { read_events(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 ForkServer::~ForkServer() {

@@ -1,10 +1,12 @@
 #include "spmd/post.hpp"
 
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <future>
+#include <optional>
+
+#include "os/blocked_signals.hpp"
 
 namespace rankpool::comm {
 
@@ -13,9 +15,7 @@ using namespace std::chrono_literals;
 Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(handler)) {
     std::promise<void> opened;
     auto ready = opened.get_future();
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals go to the program's threads
+    std::optional<os::BlockedSignals> blocked(std::in_place);
     thread_ = std::thread([this, &opened, open = std::move(open)] {
         try {
             transport_ = open();
@@ -29,7 +29,7 @@ Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(hand
         }
         loop();
     });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    blocked.reset();
     try {
         ready.get();
     } catch (...) {

@@ -1,5 +1,5 @@
 // A program that ends while an executor has work: argv[1] says how. Each way must print "task 0" to "task 5", whatever the
-// order, and exit as it says.
+// order, and exit as it says. No task goes on before main has come to its end.
 //
 //     leaked         an executor that nobody destroys                  0
 //     shutdown       one that was shut down without waiting            0
@@ -10,8 +10,10 @@
 //     at_exit        a handler of atexit submits: "too late" is printed 0
 //     callback       the last task is submitted by a callback, and its callback calls std::exit(4)   4
 //     without_run    an executor in a program that never calls run()   0
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -24,14 +26,40 @@ namespace {
 using rankpool::Future;
 using rankpool::ProcessPoolExecutor;
 
-int task(int x) {
-    usleep(20'000);  // longer than the rest of the program takes
+// What tasks wait at: a pipe of this process, until nobody can write to it any more.
+class Gate {
+  public:
+    Gate() {
+        if (pipe2(ends_, O_CLOEXEC) != 0) std::abort();
+    }
+    std::string path() const { return "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(ends_[0]); }
+    void open() const { close(ends_[1]); }
+    static void pass(const std::string& path) {
+        const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        char nothing;
+        while (read(fd, &nothing, 1) == -1 && errno == EINTR) {
+        }
+        close(fd);
+    }
+
+  private:
+    int ends_[2];
+};
+
+// Made after the executor, whose processes must not hold it.
+const Gate& gate() {
+    static const Gate made;
+    return made;
+}
+
+int task(const std::string& gate_path, int x) {
+    Gate::pass(gate_path);
     const std::string line = "task " + std::to_string(x) + "\n";
     return write(STDOUT_FILENO, line.data(), line.size()) > 0 ? x : -1;
 }
 
 ProcessPoolExecutor* submitted(ProcessPoolExecutor* executor, int tasks = 6) {
-    for (int i = 0; i < tasks; ++i) executor->submit(task, i);
+    for (int i = 0; i < tasks; ++i) executor->submit(task, gate().path(), i);
     return executor;
 }
 
@@ -46,10 +74,12 @@ int end(const std::string& how) {
     } else if (how == "exit") {
         ProcessPoolExecutor executor(2);
         submitted(&executor);
+        gate().open();
         std::exit(3);
     } else if (how == "exit_shutdown") {
         ProcessPoolExecutor executor(2);
         submitted(&executor)->shutdown(false);
+        gate().open();
         std::exit(3);
     } else if (how == "static") {
         static ProcessPoolExecutor executor(2);
@@ -57,11 +87,12 @@ int end(const std::string& how) {
     } else if (how == "throw") {
         ProcessPoolExecutor executor(2);
         submitted(&executor);
+        gate().open();
         throw std::runtime_error("main gives up");
     } else if (how == "at_exit") {
         std::atexit([] {
             try {
-                leaked->submit(task, 9);
+                leaked->submit(task, gate().path(), 9);
             } catch (const rankpool::ExecutorShutdown&) {
                 std::puts("too late");
             }
@@ -70,12 +101,14 @@ int end(const std::string& how) {
     } else if (how == "callback") {
         leaked = submitted(new ProcessPoolExecutor(2), 5);
         leaked->submit([] {}).add_done_callback([](Future<void>) {
-            leaked->submit(task, 5).add_done_callback([](Future<int>) { std::exit(4); });
+            leaked->submit(task, gate().path(), 5).add_done_callback([](Future<int>) { std::exit(4); });
         });
+        gate().open();
         for (;;) pause();
     } else {
         return 2;
     }
+    gate().open();
     return 0;
 }
 

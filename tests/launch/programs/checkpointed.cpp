@@ -7,11 +7,13 @@
 //
 // Held items wait for the file "go". The first of them makes it once it is told to stop. HOW: "hang": they wait for
 // ever. "early": each returns once it is told. "catch": main catches the call's exception and returns 3. "end": the
-// call asks to be over an hour before the end of the Slurm job.
+// call asks to be over an hour before the end of the Slurm job. "fork": meanwhile a copy of the process gets SIGTERM.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -57,6 +59,23 @@ int run_item(Item item) {
     return item.number;
 }
 
+int signal_that_ends_a_copy() {
+    const pid_t copy = fork();
+    if (copy < 0) std::abort();
+    if (copy == 0)
+        for (;;) pause();
+    int status = 0;
+    if (kill(copy, SIGTERM) != 0 || waitpid(copy, &status, 0) != copy || !WIFSIGNALED(status)) std::abort();
+    return WTERMSIG(status);
+}
+
+std::vector<int> run_beside_a_copy(rankpool::Pool& pool, const std::vector<Item>& items, const rankpool::MapOptions& options) {
+    auto pending = pool.map_async(run_item, items, options);
+    std::printf("copy ended by SIG%s\n", sigabbrev_np(signal_that_ends_a_copy()));
+    last_of(0, items.front().path("go").c_str());
+    return pending.get();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -73,7 +92,7 @@ int main(int argc, char** argv) {
         rankpool::MapOptions options{.chunksize = 1, .checkpoint = std::string(argv[1]) + "/journal"};
         if (how == "end") options.stop_before_end = std::chrono::hours(1);
         try {
-            const auto results = pool.map(run_item, items, options);
+            const auto results = how == "fork" ? run_beside_a_copy(pool, items, options) : pool.map(run_item, items, options);
             std::printf("sum %d\n", std::accumulate(results.begin(), results.end(), 0));
         } catch (const rankpool::Error& error) {
             if (how != "catch") throw;

@@ -38,7 +38,6 @@ struct Descriptor {
     void (*close)(void* function) noexcept = nullptr;
     /// Runs items [begin, end) in order until one throws: returns its index with `error` set, else `end`.
     std::size_t (*run)(void* function, Stretch& stretch, std::size_t begin, std::size_t end) = nullptr;
-    const char* signature = nullptr;  // for messages
     /// What results are: void where the function returns nothing.
     const std::type_info* result_type = nullptr;
     /// Marks the bytes of a row that belong to its value; the others are padding. Null where all of them do.

@@ -98,7 +98,6 @@ struct Typed {
         .open = open,
         .close = close,
         .run = run,
-        .signature = nullptr,
         .result_type = &typeid(std::conditional_t<std::is_void_v<RawResult<F, Item>>, void, R>),
         .value_bytes = value_bytes_of<Item>(),
     };
