@@ -87,14 +87,15 @@ def map_ints():
     onetbb = Competitor("oneTBB parallel_for", "bench_map_ints_onetbb")
     raw_mpi = Competitor("raw MPI scatter, square, gather", "bench_map_ints_raw_mpi", mpirun=True)
     serial = Competitor("serial loop", "bench_map_ints_serial")
-    targets = []
+    shared = Competitor("rankpool map_into, shared_vector", "bench_map_ints_rankpool_shared")
+    targets = [Target(shared, 1.25, f"{shared.name} in and out: at most 1.25 times oneTBB's time", onetbb)]
     for ours in into, mapped:
         targets.append(Target(ours, 3, f"{ours.name}, std::vector: at most 3 times oneTBB's time", onetbb))
         targets.append(Target(ours, 1 / 1.5, f"{ours.name}, std::vector: at least 1.5 times faster than raw MPI", raw_mpi))
     return [
         Table(
-            "map_ints", "10,000,000 ints squared, std::vector in and out", "time of a call", milliseconds,
-            (mapped, into), (onetbb, raw_mpi, serial), tuple(targets),
+            "map_ints", "10,000,000 ints squared", "time of a call", milliseconds,
+            (shared, into, mapped), (onetbb, raw_mpi, serial), tuple(targets),
             NEW_VECTOR,
         )
     ]
@@ -125,6 +126,36 @@ def apply_latency():
             )
         )
     return tables
+
+
+SPARE_RANK = "mpi4py.futures has a rank for the program next to the workers."
+
+
+def submit_latency():
+    tables = []
+    for workers, who, limit in (1, "one worker", 2), (0, "as many workers as CPUs", 60):
+        ours = Competitor("rankpool ProcessPoolExecutor", "bench_submit_latency_rankpool", workers)
+        python = Competitor("Python ProcessPoolExecutor", "submit_latency/python.py", workers)
+        futures = Competitor("mpi4py.futures", "submit_latency/mpi4py_futures.py", workers, mpirun=True, module="mpi4py.futures")
+        tables.append(
+            Table(
+                "submit_latency", f"submit to result of a trivial function, {who}", "median of 2,000 calls", microseconds,
+                (ours,), (python, futures), (Target(ours, limit * 1e3, f"at most {limit} us"),), SPARE_RANK,
+            )
+        )
+    return tables
+
+
+def submit_throughput():
+    ours = Competitor("rankpool ProcessPoolExecutor", "bench_submit_throughput_rankpool")
+    python = Competitor("Python ProcessPoolExecutor", "submit_throughput/python.py")
+    futures = Competitor("mpi4py.futures", "submit_throughput/mpi4py_futures.py", mpirun=True, module="mpi4py.futures")
+    return [
+        Table(
+            "submit_throughput", "10,000 trivial tasks, all submitted, then all results read", "tasks, over the time of all",
+            items_a_second, (ours,), (python, futures), (), SPARE_RANK,
+        )
+    ]
 
 
 def map_compute():
@@ -173,7 +204,8 @@ def map_strings():
 
 BENCHMARKS = {
     "map_ints": map_ints, "map_compute": map_compute, "map_skewed": map_skewed, "map_strings": map_strings,
-    "dispatch": dispatch, "apply_latency": apply_latency,
+    "dispatch": dispatch, "apply_latency": apply_latency, "submit_latency": submit_latency,
+    "submit_throughput": submit_throughput,
 }
 
 

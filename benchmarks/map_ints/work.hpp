@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace bench {
@@ -22,7 +23,7 @@ inline std::vector<int> make_items() {
 }
 
 /// Whether these are the squares. Then overwrites them, so that the next repetition cannot pass by doing nothing.
-inline bool take_right(std::vector<int>& squares) {
+inline bool take_right(std::span<int> squares) {
     if (squares.size() != count) return false;
     for (std::size_t i = 0; i < count; ++i) {
         const int expected = Square{}(item(i));

@@ -174,6 +174,20 @@ struct Endless {
     std::default_sentinel_t end() { return {}; }
 };
 
+// Each with a function of its own, which goes with its call, on whichever thread that ends.
+TEST_P(Async, ManyShortCallsWithTheirOwnFunctions) {
+    Pool pool(options());
+    const int rounds = GetParam() == rankpool::Backend::ranks ? 100 : 1000;
+    for (int round = 0; round < rounds; ++round) {
+        const auto add = [round](int x) { return x + round; };
+        std::vector<rankpool::AsyncResult<int>> pending;
+        for (int x = 0; x < 8; ++x) pending.push_back(pool.apply_async(add, x));
+        for (int x = 0; x < 8; ++x) ASSERT_EQ(pending[static_cast<std::size_t>(x)].get(), x + round);
+        auto results = pool.imap_unordered(add, numbers(3));
+        ASSERT_TRUE(results.next().has_value());
+    }
+}
+
 TEST_P(Async, ImapReadsEndlessInputsNoFurtherThanAllowed) {
     Pool pool(options());
     for (const std::size_t buffersize : {1u, 2u, 10u, 100u}) {

@@ -207,15 +207,17 @@ void Call::complete() {
     std::vector<std::function<void()>> callbacks;
     std::shared_ptr<Core> core;
     std::shared_ptr<void> owner;
+    std::shared_ptr<const KnownFunction> function;  // its end locks the engine, whose lock comes first
     {
         std::lock_guard lock(sink_.mutex);
         over_ = true;
         callbacks.swap(callbacks_);
         core = std::move(core_);
         owner = std::move(owner_);
-        function_.reset();
+        function = std::move(function_);
         changed_.notify_all();
     }
+    function.reset();
     if (plan_.attended && core->own() != nullptr) core->own()->wake();  // others may be waiting in it
     for (auto& callback : callbacks) core->call_back(std::move(callback));
     work_.reset();

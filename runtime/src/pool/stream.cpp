@@ -287,13 +287,12 @@ void Stream::drop() {
             std::lock_guard lock(mutex_);
             std::erase_if(chunks_, [&](const auto& entry) { return std::pair(entry.first->site, entry.first->batch) == each; });
         }
-        std::lock_guard lock(mutex_);
-        function_.reset();
+        pool_ended();
     }
 }
 
 void Stream::pool_ended() {
-    std::shared_ptr<const KnownFunction> function;
+    std::shared_ptr<const KnownFunction> function;  // its end locks the engine, whose lock comes first
     std::lock_guard lock(mutex_);
     ended_ = true;
     function = std::move(function_);
