@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sets up, builds and passes the tests.
 #   cmake/test.sh            the whole suite, with GCC
-#   cmake/test.sh --all      before it: Clang, the address, undefined and leak sanitizers, and the shared-memory algorithms
-#                            under ThreadSanitizer
+#   cmake/test.sh --all      before it: Clang, the address, undefined and leak sanitizers; shared-memory algorithms, pools and
+#                            executors under ThreadSanitizer
 set -eu
 cd "$(dirname "$0")/.."
 scope=suite
@@ -29,11 +29,12 @@ failed=
 
 if [ $scope = all ]; then
     build dev-clang
-    run dev-clang -R '^(units|shm|foreign|pool\.alone|compile_fail)'
-    build asan unit_tests shm_tests pool_tests foreign_tests plugin plugin_host rankrun
-    run asan -R '^(units|shm|foreign|pool\.|plugin\.)'
-    build tsan shm_tests
-    run tsan -L threads
+    run dev-clang -L core
+    build asan
+    run asan -L core
+    run asan -R '\.rankrun(\.|$)'
+    build tsan shm_tests pool_tests executor_tests
+    run tsan -R '^(shm|pool\.alone|executor\.alone)$'
 fi
 build dev
 run dev

@@ -22,7 +22,7 @@ function(rankpool_pool_tests name binary)
       string(REGEX REPLACE ".*\\." "" suite ${run})
       set(filter --gtest_filter=*/${suite}.*)
     endif()
-    rankpool_test(${run}.alone COMMAND ${binary} ${filter} TIMEOUT ${pool_TIMEOUT} LABELS ${pool_LABEL} clang)
+    rankpool_test(${run}.alone COMMAND ${binary} ${filter} TIMEOUT ${pool_TIMEOUT} LABELS ${pool_LABEL} core)
     if(pool_LARGE)
       set_property(TEST ${run}.alone APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
     endif()
@@ -34,7 +34,7 @@ function(rankpool_pool_tests name binary)
 endfunction()
 
 rankpool_pool_tests(pool pool_tests LARGE TIMEOUT 300 LABEL pool SOURCES pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp
-  pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp)
+  pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp pool/memory_test.cpp)
 rankpool_pool_tests(checkpoint checkpoint_tests TIMEOUT 120 LABEL pool SOURCES pool/main.cpp checkpoint/call_test.cpp)
 # What Python's suites check, by number.
 rankpool_pool_tests(semantics.pool semantics_pool_tests TIMEOUT 120 LABEL semantics
@@ -81,7 +81,7 @@ endforeach()
 
 add_executable(foreign_tests foreign/foreign_test.cpp)
 target_link_libraries(foreign_tests PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
-rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS clang)
+rankpool_test(foreign COMMAND foreign_tests TIMEOUT 120 LABELS core)
 
 # ---- examples, in every launch ----
 set(check ${CMAKE_CURRENT_SOURCE_DIR}/examples/check.cmake)

@@ -9,7 +9,7 @@ target_link_libraries(process_tests_without_run PRIVATE rankpool::rankpool rankp
 add_executable(process_tests_with_thread process/early_thread.cpp $<TARGET_OBJECTS:process_test_objects>)
 target_link_libraries(process_tests_with_thread PRIVATE rankpool::rankpool rankpool_flags GTest::gtest_main)
 
-rankpool_test(process.alone COMMAND process_tests TIMEOUT 120 LABELS process)
+rankpool_test(process.alone COMMAND process_tests TIMEOUT 120 LABELS process core)
 rankpool_test(process.without_run COMMAND process_tests_without_run TIMEOUT 120 LABELS process)
 rankpool_test(process.with_thread COMMAND process_tests_with_thread TIMEOUT 120 LABELS process)
 foreach(launcher IN LISTS launchers)
