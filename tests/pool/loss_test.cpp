@@ -146,7 +146,26 @@ TEST_P(Loss, BreakPoolFailsEverythingUnfinishedAndEverythingAfter) {
     } catch (const rankpool::BrokenProcessPool& error) {
         EXPECT_NE(std::string(error.what()).find("item 3"), std::string::npos) << error.what();
     }
-    EXPECT_THROW(pool.map([](int x) { return x; }, numbers(10)), rankpool::BrokenProcessPool);
+    const auto same = [](int x) { return x; };
+    EXPECT_THROW(pool.map(same, numbers(10)), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_outcomes(same, numbers(10)), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_async(same, numbers(10)).get(), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.imap(same, numbers(10)).next(), rankpool::BrokenProcessPool);
+}
+
+TEST_P(Loss, OutcomesOfAPoolThatBreaksSayWhatBrokeIt) {
+    auto chosen = options();
+    chosen.on_loss = rankpool::OnLoss::break_pool;
+    Pool pool(chosen);
+    auto outcomes = pool.map_outcomes([](int x) { return x == 3 ? die(1) : x; }, numbers(1000), {.chunksize = 1});
+    EXPECT_FALSE(outcomes[3].has_value());
+    for (int i = 0; i < 1000; ++i) {
+        auto& outcome = outcomes[static_cast<std::size_t>(i)];
+        if (outcome.has_value())
+            EXPECT_EQ(outcome.value(), i);
+        else
+            EXPECT_THROW(outcome.value(), rankpool::BrokenProcessPool);
+    }
 }
 
 TEST_P(Loss, TaskTimeoutKillsTheWorkerAndSparesTheOthers) {

@@ -87,16 +87,17 @@ void CallSink::rest_failed(Failure failure) {
     if (failures_.empty() && on_failure) on_failure();
 }
 
-void CallSink::settle() {
+void CallSink::settle(const std::exception_ptr& refused) {
     for (const auto& [index, failure] : failures_)
         output_.errors.emplace(static_cast<std::size_t>(index), exception_of(failure, static_cast<std::size_t>(index)));
-    if (rest_) output_.error = exception_of(rest_failure_, std::nullopt);
+    std::exception_ptr rest = refused;
+    if (!rest && rest_) rest = exception_of(rest_failure_, std::nullopt);
+    if (rest) output_.error = rest;
     // An item's own error says more than what befell the pool.
     if (!output_.errors.empty()) output_.error = output_.errors.begin()->second;
     if (!output_.keep_errors) return;
     // Those that were dropped because another failed never began.
-    const std::exception_ptr rest = rest_ ? exception_of(rest_failure_, std::nullopt)
-                                          : std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
+    if (!rest) rest = std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
     for (std::size_t i = 0; i < count_; ++i)
         if (!has_[i]) output_.errors.emplace(i, rest);
 }

@@ -26,8 +26,9 @@ class CallSink final : public Sink {
     std::size_t failures() const { return failures_.size(); }
     /// Items that have their result or error.
     std::size_t arrived() const { return arrived_; }
-    /// Turns errors into exceptions; to be called when the call is over.
-    void settle();
+    /// Turns errors into exceptions; to be called when the call is over. `refused`: why items were never given to a worker, or
+    /// null.
+    void settle(const std::exception_ptr& refused);
 
     /// Guards everything here.
     std::mutex mutex;

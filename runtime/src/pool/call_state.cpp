@@ -200,8 +200,8 @@ void Call::handle() {
 }
 
 void Call::complete() {
-    sink_.settle();
-    if (refused_ && !output_.error) output_.error = refused_;
+    sink_.settle(refused_);
+    if (refused_ && sink_.arrived() == 0) output_.ended = true;  // a pool that takes nothing: no item's error
     if (plan_.checkpoint) finish_checkpoint();
     core_->count_results(sink_.arrived(), sink_.failures(), plan_.checkpoint ? plan_.checkpoint->restored() : 0);
     std::vector<std::function<void()>> callbacks;

@@ -154,9 +154,11 @@ bool Stream::read_item(Chunk& chunk) {
 void Stream::give(std::shared_ptr<Chunk> chunk) {
     const auto visit = Core::Work::visit(core_);  // the sites stay meanwhile
     std::shared_ptr<const KnownFunction> function;
+    std::uint64_t chunk_items = 0;
     {
         std::lock_guard lock(mutex_);
         if (visit && !ended_) function = function_;
+        chunk_items = chunk_items_;
         if (function) {
             const auto busy = [&](std::size_t site) { return static_cast<double>(load_[site]) / core_->sites()[site]->workers(); };
             for (std::size_t site = 1; site < load_.size(); ++site)
@@ -173,7 +175,7 @@ void Stream::give(std::shared_ptr<Chunk> chunk) {
         try {
             Site& site = *core_->sites()[chunk->site];
             const auto self = shared_from_this();
-            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {chunk_items_, 0, nullptr, false}, *chunk,
+            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {chunk_items, 0, nullptr, false}, *chunk,
                                          [self, now = chunk.get()] { self->chunk_over(*now); });
             std::lock_guard lock(mutex_);
             chunk->batch = batch;
