@@ -57,7 +57,8 @@ class Attempt {
         }
         kill_all_descendants(helpers());
         pass_on_the_rest();
-        const bool may_start_again = exit_code_ != 0 && started_ && !asked_to_end_ && !out_of_time_ && !output_failed_;
+        const bool time_left = !surroundings_.deadline || Clock::now() < *surroundings_.deadline;
+        const bool may_start_again = exit_code_ != 0 && started_ && !asked_to_end_ && time_left && !output_failed_;
         return {exit_code_ == 0 && output_failed_ ? 1 : exit_code_, may_start_again};
     }
 
@@ -120,14 +121,16 @@ class Attempt {
         }
         if (events.size() > 2 && events[2].revents != 0) door_->answer();
         if (events[1].revents != 0) reap();
-        if (surroundings_.deadline && !kill_at_ && running_ > 0 && Clock::now() >= *surroundings_.deadline)
-            end_for_time();
+        if (time_matters() && Clock::now() >= *surroundings_.deadline) end_for_time();
     }
+
+    // Not to a job that is being ended already: how it ended is known.
+    bool time_matters() const { return surroundings_.deadline && running_ > 0 && !failed_ && !asked_to_end_; }
 
     // In milliseconds, for poll.
     int patience() const {
         std::optional<Clock::time_point> until = kill_at_;
-        if (!until && running_ > 0) until = surroundings_.deadline;
+        if (!until && time_matters()) until = surroundings_.deadline;
         long long limit = -1;
         if (until)
             limit = std::clamp<long long>(

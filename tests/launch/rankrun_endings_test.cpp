@@ -20,7 +20,6 @@ TEST(RankrunTimeout, EndsTheJobWith124) {
                 {.limit = 30s});
     EXPECT_EQ(result.exit_code, 124);
     EXPECT_EQ(sorted_lines(result.out), (Words{"ended", "ended"}));  // they are asked first
-    EXPECT_GE(result.took, 200ms);
     expect_one_line(result, "rankrun:", "0.2 s (--timeout)");
 }
 
@@ -37,12 +36,30 @@ TEST(RankrunTimeout, IsNothingToAJobThatEndsBefore) {
 }
 
 TEST(RankrunTimeout, IsForAllRestartsTogether) {
-    const ScriptDirectory directory;
-    const auto result = rankrun({"--timeout", "1", "--restarts", "1000", "-n", "1", "sh", "-c",
-                                 "[ -e \"$0\" ] && exec sleep 1000; touch \"$0\"; exit 3", directory.path("second")},
-                                {.limit = 30s});
-    EXPECT_EQ(result.exit_code, 124);
-    EXPECT_TRUE(std::filesystem::exists(directory.path("second")));
+    // No start lasts that long, and all of them together would last for minutes.
+    const auto result =
+        rankrun({"--timeout", "1", "--restarts", "1000", "-n", "1", "sh", "-c", "sleep 0.3; exit 3"}, {.limit = 30s});
+    EXPECT_TRUE(result.exit_code == 124 || result.exit_code == 3) << result.exit_code;  // it may end between two
+}
+
+TEST(RankrunTimeout, IsNothingToAJobThatFailedBefore) {
+    // Rank 1 outlives the time, and the job is not started again behind it. Where the machine was so busy that the time
+    // came first, once more with more of it.
+    for (double time = 0.5; time < 20; time *= 2) {
+        const ScriptDirectory directory;
+        Bell deaf(directory.path("deaf"));
+        const auto result = rankrun({"--timeout", std::to_string(time), "--grace", std::to_string(time * 1.5),
+                                     "--restarts", "1", "-n", "2", "sh", "-c",
+                                     "[ $RANK = 0 ] && { read word <\"$0\"; exit 3; }; trap '' TERM; echo deaf "
+                                     ">\"$0\"; while :; do sleep 1; done",
+                                     directory.path("deaf")},
+                                    {.limit = 60s});
+        if (lines_from(result.err, "rankrun: rank 0 ").empty()) continue;
+        EXPECT_EQ(result.exit_code, 3);
+        EXPECT_EQ(lines_from(result.err, "rankrun:").size(), 1u) << result.err;
+        return;
+    }
+    FAIL() << "rank 0 has not failed in time";
 }
 
 TEST(RankrunTimeout, NeedsATime) {
