@@ -66,7 +66,8 @@ class Attempt {
     struct Rank {
         pid_t pid = 0;
         bool running = false;
-        bool group = false;  // its process group has members: the leader or, after its end, those that it left
+        bool at_terminal = false;  // its process group is the front's, not one of its own
+        bool group = true;         // it has members: the leader or, after its end, those that it left
     };
 
     // Made when the first rank asks for it: programs of other kinds need none.
@@ -98,7 +99,7 @@ class Attempt {
             started_ = false;
             return fail(started.exit_code);
         }
-        ranks_.push_back({started.pid, true, with.group == 0});
+        ranks_.push_back({started.pid, true, with.group != 0});
         ++running_;
         if (options_.verbose) std::fprintf(stderr, "rankrun: %s is pid %d\n", name_of(rank).c_str(), started.pid);
         if (options_.report_bindings && door_)
@@ -169,17 +170,33 @@ class Attempt {
             if (spare == Spare::those_that_left && memory_ &&
                 memory_->presence(static_cast<int>(i)) == rankpool::shm::Presence::left)
                 continue;
-            if (rank.group)
+            if (!rank.group || (rank.at_terminal && from_terminal)) continue;
+            if (!rank.at_terminal)
                 ::kill(-rank.pid, signal);
-            else if (rank.running && !from_terminal)  // in the terminal's own group
-                ::kill(rank.pid, signal);
+            else
+                for (const pid_t pid : group_at_terminal()) ::kill(pid, signal);
         }
+    }
+
+    // In the front's group there are others too, which are not ours: those in it that the rank there has started, and
+    // itself.
+    std::vector<pid_t> group_at_terminal() const {
+        std::vector<pid_t> all = descendants_in_group(surroundings_.front_group);
+        for (const pid_t helper : helpers()) std::erase(all, helper);
+        for (const Rank& rank : ranks_)
+            if (rank.at_terminal && rank.running && std::find(all.begin(), all.end(), rank.pid) == all.end())
+                all.push_back(rank.pid);  // it has left the group
+        return all;
+    }
+
+    bool has_members(const Rank& rank) const {
+        return rank.running || (rank.at_terminal ? !group_at_terminal().empty() : ::kill(-rank.pid, 0) == 0);
     }
 
     // While a group has members nobody else gets its number; once it was seen empty it is not looked at again. As long
     // as its leader runs there is nothing to see.
     bool group_left() {
-        for (Rank& rank : ranks_) rank.group = rank.group && (rank.running || ::kill(-rank.pid, 0) == 0);
+        for (Rank& rank : ranks_) rank.group = rank.group && has_members(rank);
         return std::any_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.group; });
     }
 

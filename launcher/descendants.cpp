@@ -16,32 +16,54 @@
 namespace rankrun {
 namespace {
 
-pid_t parent_of(const std::string& pid) {
+struct Process {
+    pid_t pid = 0, parent = 0, group = 0;
+};
+
+Process process_of(const std::string& pid) {
     std::ifstream in("/proc/" + pid + "/stat");
     std::string text;
     std::getline(in, text);
     const auto close = text.rfind(')');  // the name before it may hold anything
-    if (close == std::string::npos) return 0;
+    if (close == std::string::npos) return {};
     std::istringstream fields(text.substr(close + 1));
     std::string state;
-    pid_t parent = 0;
-    fields >> state >> parent;
-    return parent;
+    Process process{std::atoi(pid.c_str())};
+    fields >> state >> process.parent >> process.group;
+    return process;
+}
+
+std::vector<Process> all_processes() {
+    std::vector<Process> found;
+    DIR* processes = opendir("/proc");
+    if (processes == nullptr) return found;
+    while (const dirent* entry = readdir(processes)) {
+        const std::string name(entry->d_name);
+        if (std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; }))
+            found.push_back(process_of(name));
+    }
+    closedir(processes);
+    return found;
 }
 
 }  // namespace
 
 std::vector<pid_t> children() {
     std::vector<pid_t> found;
-    const pid_t self = getpid();
-    DIR* processes = opendir("/proc");
-    if (processes == nullptr) return found;
-    while (const dirent* entry = readdir(processes)) {
-        const std::string name(entry->d_name);
-        if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) continue;
-        if (parent_of(name) == self) found.push_back(std::atoi(name.c_str()));
-    }
-    closedir(processes);
+    for (const Process& process : all_processes())
+        if (process.parent == getpid()) found.push_back(process.pid);
+    return found;
+}
+
+std::vector<pid_t> descendants_in_group(pid_t group) {
+    const std::vector<Process> all = all_processes();
+    std::vector<pid_t> below{getpid()}, found;
+    for (std::size_t i = 0; i < below.size(); ++i)  // grows
+        for (const Process& process : all) {
+            if (process.parent != below[i]) continue;
+            below.push_back(process.pid);
+            if (process.group == group) found.push_back(process.pid);
+        }
     return found;
 }
 

@@ -91,6 +91,18 @@ TEST_P(RankrunTerminal, ClosingTheWindowEndsTheJob) {
     EXPECT_TRUE(comes_true([&] { return state_of(rank) == '-'; }));
 }
 
+TEST_P(RankrunTerminal, AWrappersProgramIsToldToEndToo) {
+    // The shell dies of SIGTERM at once; its program has its grace.
+    const auto program = directory.script(
+        "program", "trap 'sleep 0.1; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 1000; done\n");
+    const auto wrapper = directory.script("wrapper", program + "\ntrue\n");
+    Terminal terminal(job({"--grace", "1000", "-n", "2", wrapper}));
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(terminal.shows("ready")) << terminal.seen();
+    send(terminal.program(), SIGTERM);
+    EXPECT_EQ(terminal.ended(), 128 + SIGTERM) << terminal.seen();
+    EXPECT_EQ(subprocess::lines_with(terminal.seen(), "saved").size(), 2u) << terminal.seen();
+}
+
 TEST_P(RankrunTerminal, RankZeroReadsWhatIsTyped) {
     Terminal terminal(job({"-n", "2", "sh", "-c", "read line; echo $RANK: $line"}));
     terminal.type("words\r");
