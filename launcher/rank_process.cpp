@@ -67,11 +67,12 @@ Started start_rank(const RankStart& rank, const Inherited& inherited) {
     const auto envp = pointers(environment), argv = pointers(arguments);
     const auto mask = mask_of(rank.cpus);
     int ends[2];
-    os::check(pipe2(ends, O_CLOEXEC), "pipe2");
+    if (pipe2(ends, O_CLOEXEC) != 0) return {-1, 1, os::failure_text("pipe2", "", errno)};
     const os::UniqueFd reading(ends[0]);
     os::UniqueFd writing(ends[1]);
     const pid_t minder = getpid();
-    const pid_t pid = os::check(fork(), "fork", program.file);
+    const pid_t pid = fork();
+    if (pid < 0) return {-1, 1, os::failure_text("fork", program.file, errno)};
     if (pid == 0) {
         const auto give_up = [&](Trouble::Step step) {
             const Trouble trouble{step, errno};

@@ -14,7 +14,7 @@ namespace rankrun {
 
 struct Started {
     pid_t pid = -1;
-    int exit_code = 0;  // where pid is -1: 126 or 127
+    int exit_code = 0;  // where pid is -1: 126, 127, or 1 when it is not the program's fault
     std::string why;
 };
 

@@ -1,6 +1,8 @@
 // rankrun: how a job is ended, by whomever, and that nothing of it is left.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -54,6 +56,31 @@ TEST(RankrunLadder, ASignalToRankrunStartsItToo) {
             });
         EXPECT_EQ(result.exit_code, 128 + SIGKILL);
     }
+}
+
+TEST(RankrunLadder, StartsWhenARankCannotBeStartedToo) {
+    // The limit is for a user who has no other processes; root has none.
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become such a user";
+    const auto run = [](const Words& command) {
+        Words words{"prlimit",
+                    "--nproc=4",
+                    "setpriv",
+                    "--reuid=64321",
+                    "--inh-caps=+dac_override",
+                    "--ambient-caps=+dac_override"};
+        words.insert(words.end(), command.begin(), command.end());
+        return subprocess::run(words, {.limit = 30s});
+    };
+    if (run({"true"}).exit_code != 0) GTEST_SKIP() << "such a user cannot be had here";
+    // Two processes are rankrun's, so the third rank is one too many. The signal waits until a rank takes it.
+    const ScriptDirectory directory;
+    const auto result = run({"env", "--block-signal=TERM", programs().rankrun, "--grace", "1000", "--restarts", "1",
+                             "-n", "4", programs().signals, directory.path("list"), "last-fails"});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(sorted_lines(result.out), (Words{"rank 0 heard SIGTERM", "rank 1 heard SIGTERM"})) << result.err;
+    EXPECT_EQ(result.left_behind, Words());
+    expect_one_line(result, "rankrun:", "rank 2 cannot be started: fork(");
 }
 
 TEST(RankrunLadder, EndsEarlyWhenAllAreGone) {
