@@ -32,6 +32,9 @@ namespace {
 namespace os = rankpool::os;
 using Clock = std::chrono::steady_clock;
 
+// For a reader that does read to get what is there, when a user wants the end at once.
+constexpr std::chrono::nanoseconds a_moment = std::chrono::milliseconds(200);
+
 class Attempt {
   public:
     Attempt(const Options& options, const Surroundings& surroundings, int number)
@@ -153,7 +156,10 @@ class Attempt {
             notice.signal == SIGINT || notice.signal == SIGTERM || notice.signal == SIGHUP || notice.signal == SIGQUIT;
         asked_to_end_ = asked_to_end_ || ends;
         if (ends && passing_on_) return stop_helpers();  // a reader that does not read, and a user who wants the end
-        if (notice.signal == SIGINT && std::exchange(interrupted_, true)) return kill_now();
+        if (notice.signal == SIGINT && std::exchange(interrupted_, true)) {
+            killed_ = true;
+            return kill_now();
+        }
         signal_ranks(notice.signal, notice.from_terminal != 0);
         if (!ends) return;
         signal_ranks(SIGCONT, false);  // a stopped rank hears nothing
@@ -288,14 +294,18 @@ class Attempt {
         return all;
     }
 
-    // What the ranks wrote is written out, however long a reader takes: unless the job was to end now.
+    // What the ranks wrote is written out, however long a reader takes: unless the job was to end now, or at once.
     void pass_on_the_rest() {
         passing_on_ = true;
         input_.close();
         output_.close();
-        if ((asked_to_end_ || out_of_time_) && !kill_at_)
-            kill_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(options_.grace);
-        if (!asked_to_end_ && !out_of_time_) kill_at_.reset();
+        if (killed_) {
+            kill_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::min(options_.grace, a_moment));
+        } else if (asked_to_end_ || out_of_time_) {
+            start_ladder();
+        } else {
+            kill_at_.reset();
+        }
         while (!helpers().empty()) {
             wait();
             if (kill_at_ && Clock::now() >= *kill_at_) stop_helpers();
@@ -320,7 +330,7 @@ class Attempt {
     int running_ = 0;
     int exit_code_ = 0;
     bool started_ = true;
-    bool failed_ = false, asked_to_end_ = false, interrupted_ = false, out_of_time_ = false;
+    bool failed_ = false, asked_to_end_ = false, interrupted_ = false, killed_ = false, out_of_time_ = false;
     bool passing_on_ = false, helpers_stopped_ = false, output_failed_ = false;
     std::optional<Clock::time_point> kill_at_;
 };

@@ -140,6 +140,29 @@ TEST(RankrunLabels, AReaderThatDoesNotReadCannotHoldTheJob) {
     EXPECT_EQ(result.left_behind, Words());
 }
 
+TEST(RankrunLabels, AReaderThatDoesNotReadDoesNotSurviveASecondInterrupt) {
+    const ScriptDirectory directory;
+    Bell unread(directory.path("pipe")), heard(directory.path("bell"));
+    const int pipe = open(directory.path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const std::string rank = "[ $RANK = 0 ] && { trap '' INT; exec yes; }; exec \"$0\" \"$@\"";
+    const auto result = subprocess::run(
+        {"sh", "-c", "echo begin; out=$1; shift; exec \"$0\" --grace 1000 -n 2 -l \"$@\" >\"$out\"", programs().rankrun,
+         directory.path("pipe"), "sh", "-c", rank, programs().signals, directory.path("list"), "deaf",
+         directory.path("bell")},
+        {.limit = 30s, .when_printed = "begin", .then = [&](pid_t launcher) {
+             int bytes = 0;
+             EXPECT_TRUE(comes_true([&] { return ioctl(pipe, FIONREAD, &bytes) == 0 && bytes >= 60000; }));
+             EXPECT_TRUE(comes_true([&] { return std::filesystem::exists(directory.path("list")); }));
+             send(launcher, SIGINT);
+             EXPECT_TRUE(heard.heard());
+             send(launcher, SIGINT);
+         }});
+    close(pipe);
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+    EXPECT_EQ(result.left_behind, Words());
+}
+
 TEST(RankrunLabels, WhatCannotBeWrittenIsAnError) {
     const auto result = subprocess::run({"sh", "-c", "exec \"$0\" -n 1 -l echo words >/dev/full", programs().rankrun});
     EXPECT_NE(result.exit_code, 0);
