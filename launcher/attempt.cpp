@@ -61,7 +61,8 @@ class Attempt {
         kill_all_descendants(helpers());
         pass_on_the_rest();
         const bool time_left = !surroundings_.deadline || Clock::now() < *surroundings_.deadline;
-        const bool may_start_again = exit_code_ != 0 && started_ && !asked_to_end_ && time_left && !output_failed_;
+        const bool helped = !input_failed_ && !output_failed_;
+        const bool may_start_again = exit_code_ != 0 && started_ && !asked_to_end_ && time_left && helped;
         return {exit_code_ == 0 && output_failed_ ? 1 : exit_code_, may_start_again};
     }
 
@@ -213,7 +214,7 @@ class Attempt {
         int status;
         while (const pid_t pid = waitpid(-1, &status, WNOHANG)) {
             if (pid < 0) return;
-            if (pid == input_.feeder()) input_.feeder_ended();
+            if (pid == input_.feeder()) feeder_ended(pid, status);
             if (pid == output_.writer() && !output_.writer_ended(status) && !helpers_stopped_) output_failed_ = true;
             const auto found = std::find_if(ranks_.begin(), ranks_.end(),
                                             [&](const Rank& rank) { return rank.running && rank.pid == pid; });
@@ -223,6 +224,17 @@ class Attempt {
             group_left();
             ended(static_cast<int>(found - ranks_.begin()), pid, status);
         }
+    }
+
+    // To the ranks it looks like the end of standard input: nobody can go on as if it were.
+    void feeder_ended(pid_t pid, int status) {
+        input_.feeder_ended();
+        if (status == 0 || helpers_stopped_ || asked_to_end_) return;
+        if (WIFSIGNALED(status))  // else it has said itself why
+            std::fprintf(stderr, "rankrun: the process that hands out standard input (pid %d) was killed%s\n", pid,
+                         running_ > 0 ? "; ending the ranks" : "");
+        input_failed_ = true;
+        if (!failed_) fail(1);
     }
 
     void mark_gone(int rank) {
@@ -331,7 +343,7 @@ class Attempt {
     int exit_code_ = 0;
     bool started_ = true;
     bool failed_ = false, asked_to_end_ = false, interrupted_ = false, killed_ = false, out_of_time_ = false;
-    bool passing_on_ = false, helpers_stopped_ = false, output_failed_ = false;
+    bool passing_on_ = false, helpers_stopped_ = false, input_failed_ = false, output_failed_ = false;
     std::optional<Clock::time_point> kill_at_;
 };
 

@@ -124,9 +124,9 @@ void expect_one_line(const subprocess::Result& result, const std::string& beginn
 int ranks_under(const std::string& launcher, int ranks) { return launcher == "alone" ? 1 : ranks; }
 
 const Programs& programs() {
-    static const Programs all{RANKPOOL_TEST_RANKRUN,   RANKPOOL_TEST_RANKS,   RANKPOOL_TEST_RANKS_OTHER_BUILD,
-                              RANKPOOL_TEST_WORKERS,   RANKPOOL_TEST_ENDINGS, RANKPOOL_TEST_SIGNALS,
-                              RANKPOOL_TEST_STREAMS,   RANKPOOL_TEST_LONG_TASKS};
+    static const Programs all{RANKPOOL_TEST_RANKRUN, RANKPOOL_TEST_RANKS,     RANKPOOL_TEST_RANKS_OTHER_BUILD,
+                              RANKPOOL_TEST_WORKERS, RANKPOOL_TEST_ENDINGS,   RANKPOOL_TEST_SIGNALS,
+                              RANKPOOL_TEST_STREAMS, RANKPOOL_TEST_LONG_TASKS};
     return all;
 }
 
@@ -160,13 +160,15 @@ Words all_ranks(int n) {
     return lines;
 }
 
-pid_t minder_of(pid_t rankrun) {
+pid_t child_of(pid_t parent, const std::string& name) {
     return found([&]() -> pid_t {
-        for (const pid_t child : children_of(rankrun))
-            if (status_of(child).name == "rank-minder") return child;
+        for (const pid_t child : children_of(parent))
+            if (status_of(child).name == name) return child;
         return 0;
     });
 }
+
+pid_t minder_of(pid_t rankrun) { return child_of(rankrun, "rank-minder"); }
 
 pid_t rank_of(pid_t launcher, int rank) {
     return found([&]() -> pid_t {

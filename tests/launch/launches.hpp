@@ -60,6 +60,8 @@ Words all_ranks(int n);
 /// The process of rankrun that minds the ranks, and a rank, that is: the process that a launcher started as such. Wait
 /// until it is there; throw when it does not come.
 pid_t minder_of(pid_t rankrun);
+/// A child of the process, by its name.
+pid_t child_of(pid_t parent, const std::string& name);
 pid_t rank_of(pid_t launcher, int rank);
 /// kill(2), for one process that exists: a 0 would mean the test's own group.
 void send(pid_t process, int signal);

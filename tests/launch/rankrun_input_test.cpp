@@ -1,6 +1,7 @@
 // rankrun --stdin: who gets standard input, and that nothing is taken from it before a rank reads.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
 
 #include "launch/launches.hpp"
@@ -89,6 +90,29 @@ TEST(RankrunInput, LoopOverLinesStartsAJobForEach) {
         {"sh", "-c", "while read line; do \"$0\" -n 2 --stdin all true; echo $line; done", programs().rankrun},
         {.input = "one\ntwo\nthree\n"});
     EXPECT_EQ(result.out, "one\ntwo\nthree\n");
+}
+
+TEST(RankrunInput, ThatCannotBeReadIsNoEndOfIt) {
+    const auto result = subprocess::run(
+        {"sh", "-c", "exec \"$0\" -n 2 --restarts 1 --stdin all cat </", programs().rankrun}, {.limit = 30s});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 1);
+    expect_one_line(result, "rankrun:", "read(standard input): Is a directory");
+}
+
+TEST(RankrunInput, ThatNobodyHandsOutAnyMoreEndsTheJob) {
+    const ScriptDirectory directory;
+    const Bell open_end(directory.path("input"));
+    const auto result = subprocess::run(
+        {"sh", "-c", "exec \"$0\" -n 2 --restarts 1 --stdin all sh -c 'echo ready; cat; echo end' <\"$1\"",
+         programs().rankrun, directory.path("input")},
+        {.limit = 30s, .when_printed = "ready", .then = [](pid_t rankrun) {
+             send(child_of(minder_of(rankrun), "rank-input"), SIGKILL);
+         }});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    expect_one_line(result, "rankrun:", "the process that hands out standard input (pid ");
+    EXPECT_EQ(result.left_behind, Words());
 }
 
 TEST(RankrunInput, WrongNamesAreRefused) {
