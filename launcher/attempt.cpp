@@ -90,8 +90,8 @@ class Attempt {
         if (door_) {
             with.variables = rank_variables(options_, rank);
             for (const std::string& variable : door_->environment(rank)) with.variables.push_back(variable);
-            with.variables.push_back("RANKPOOL_RESTARTS=" + std::to_string(number_));
         }
+        with.variables.push_back("RANKPOOL_RESTARTS=" + std::to_string(number_));
         with.input = input_.of(rank);
         with.output = output_.of(rank).out;
         with.error = output_.of(rank).err;

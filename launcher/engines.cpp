@@ -69,13 +69,36 @@ Mpirun find_mpirun() {
 
 // ---- what all engines have in common ----
 
-// With --output-dir: every rank writes into its files itself, the same below each engine.
-Words program_words(const Options& options, const Program& program) {
-    if (options.output_directory.empty()) return program.command;
-    Words words{"sh", "-c",
-                "place=$0/rank.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-$SLURM_PROCID}}; mkdir -p \"$place\" && exec \"$@\" "
-                ">\"$place/stdout\" 2>\"$place/stderr\"",
-                std::filesystem::absolute(options.output_directory).string()};
+// What an engine calls a rank's place in the job, in words of a shell.
+struct Place {
+    const char *rank, *size, *local_rank, *local_size;
+};
+
+constexpr Place open_mpi_place{"$OMPI_COMM_WORLD_RANK", "$OMPI_COMM_WORLD_SIZE", "$OMPI_COMM_WORLD_LOCAL_RANK",
+                               "$OMPI_COMM_WORLD_LOCAL_SIZE"};
+constexpr Place hydra_place{"$PMI_RANK", "$PMI_SIZE", "$MPI_LOCALRANKID", "$MPI_LOCALNRANKS"};
+// Tasks of each node: "4", "4(x3),2".
+constexpr Place slurm_place{"$SLURM_PROCID", "$SLURM_STEP_NUM_TASKS", "$SLURM_LOCALID",
+                            "$(IFS=,; node=$SLURM_NODEID; for each in $SLURM_STEP_TASKS_PER_NODE; do nodes=${each#*x}; "
+                            "[ $nodes != $each ] && nodes=${nodes%?} || nodes=1; "
+                            "[ $node -ge $nodes ] || { echo ${each%%[!0-9]*}; break; }; node=$((node - nodes)); done)"};
+
+// A shell between the engine and the program: it gives the rank its variables and, with --output-dir, its files, the
+// same below each engine.
+Words program_words(const Options& options, const Program& program, const Place& place) {
+    const std::string text = std::string("export RANK=") + place.rank + " WORLD_SIZE=" + place.size +
+                             " LOCAL_RANK=" + place.local_rank + " LOCAL_WORLD_SIZE=" + place.local_size +
+                             " RANKPOOL_RESTARTS=${RANKPOOL_RESTARTS:-0}; ";
+    Words words{"sh", "-c"};
+    if (options.output_directory.empty()) {
+        append(words, {text + "exec \"$@\"", "rankrun"});
+    } else {
+        // Files of an earlier job are replaced, those of an earlier start continued.
+        append(words, {text + "mkdir -p \"$0/rank.$RANK\" && { [ $RANKPOOL_RESTARTS -gt 0 ] || "
+                              ": >\"$0/rank.$RANK/stdout\" >\"$0/rank.$RANK/stderr\"; } && "
+                              "exec \"$@\" >>\"$0/rank.$RANK/stdout\" 2>>\"$0/rank.$RANK/stderr\"",
+                       std::filesystem::absolute(options.output_directory).string()});
+    }
     append(words, program.command);
     return words;
 }
@@ -115,9 +138,10 @@ Words open_mpi_words(const Options& options, const Mpirun& mpirun) {
     for (const Program& program : options.programs) {
         if (!std::exchange(first, false)) words.push_back(":");
         if (program.ranks > 0) append(words, {"-n", std::to_string(program.ranks)});
+        if (options.restarts > 0) append(words, {"-x", "RANKPOOL_RESTARTS"});  // the others pass all of ours on
         for (const std::string& variable : program.variables) append(words, {"-x", variable});
         if (!program.directory.empty()) append(words, {"--wdir", program.directory});
-        append(words, program_words(options, program));
+        append(words, program_words(options, program, open_mpi_place));
     }
     return words;
 }
@@ -150,7 +174,7 @@ Words hydra_words(const Options& options, const Mpirun& mpirun) {
         }
         // It never tells the ranks behind rank 0 that nothing comes: reading, they would wait for ever.
         if (options.input.to == Input::To::none) append(words, {"sh", "-c", "exec \"$0\" \"$@\" </dev/null"});
-        append(words, program_words(options, program));
+        append(words, program_words(options, program, hydra_place));
     }
     return words;
 }
@@ -207,7 +231,7 @@ Words srun_words(const Options& options) {
     }
     if (options.label) words.push_back("--label");
     if (!program.directory.empty()) words.push_back("--chdir=" + program.directory);
-    append(words, program_words(options, program));
+    append(words, program_words(options, program, slurm_place));
     return words;
 }
 

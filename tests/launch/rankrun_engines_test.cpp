@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 #include "launch/launches.hpp"
 
@@ -39,7 +40,7 @@ class Pretended : public ScriptDirectory {
         words.insert(words.begin(), "--dry-run");
         return rankrun(words, {.environment = environment(more)});
     }
-    // The engine's command line, without what root needs.
+    // The engine's command line, without what root needs and the shell that names a rank's place.
     std::string line(const Words& words, const Words& more = {}) const {
         const auto result = plan(words, more);
         EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -47,7 +48,7 @@ class Pretended : public ScriptDirectory {
         EXPECT_EQ(line.size() + 1, result.out.size()) << result.out;
         const std::string as_root = " --allow-run-as-root";
         if (const auto at = line.find(as_root); at != std::string::npos) line.erase(at, as_root.size());
-        return line;
+        return std::regex_replace(line, std::regex(" sh -c 'export RANK=[^']*' rankrun"), "");
     }
 };
 
@@ -139,6 +140,23 @@ TEST(RankrunEngines, SrunInAnAllocationOfSeveralNodes) {
     more.push_back("SLURM_CPUS_PER_TASK=2");
     EXPECT_EQ(pretended.line({"./app"}, more),
               "srun --kill-on-bad-exit=1 --mpi=pmi2 --cpus-per-task=2 --cpu-bind=none --input=0 ./app");
+}
+
+TEST(RankrunEngines, SrunsRanksKnowTheirPlace) {
+    const Pretended pretended;
+    const struct {
+        std::string node, tasks, here;
+    } cases[] = {{"0", "12", "12"},      {"1", "2(x2),1", "2"},     {"2", "2(x2),1", "1"},
+                 {"0", "1,3(x10)", "1"}, {"10", "1,3(x10),7", "3"}, {"11", "1,3(x10),7", "7"}};
+    for (const auto& each : cases) {
+        pretended.script("srun", "[ \"$1\" = --mpi=list ] && exit\nwhile [ \"$1\" != sh ]; do shift; done\nexport " +
+                                     ("SLURM_NODEID=" + each.node) + " 'SLURM_STEP_TASKS_PER_NODE=" + each.tasks +
+                                     "' SLURM_PROCID=4 SLURM_STEP_NUM_TASKS=50 SLURM_LOCALID=0\nexec \"$@\"\n");
+        const auto result =
+            rankrun({"sh", "-c", "echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $RANKPOOL_RESTARTS"},
+                    {.environment = pretended.environment(two_nodes)});
+        EXPECT_EQ(result.out, "4 50 0 " + each.here + " 0\n") << result.err;
+    }
 }
 
 TEST(RankrunEngines, SrunOnSomeOfItsHosts) {
@@ -237,6 +255,23 @@ TEST_P(RankrunThroughMpirun, FilesLieWhereOursWould) {
             std::ifstream in(directory.path("out put/rank." + rank + "/std" + stream));
             EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), stream + "\n");
         }
+}
+
+TEST_P(RankrunThroughMpirun, RanksKnowTheirPlace) {
+    const auto result = run({"-n", "2", "sh", "-c", "echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(sorted_lines(result.out), (Words{"0 2 0 2", "1 2 1 2"}));
+}
+
+TEST_P(RankrunThroughMpirun, FilesOfAllStartsAreKept) {
+    // Of the second job's; those of the first are replaced.
+    for (int job = 0; job < 2; ++job) {
+        const auto result = run({"--restarts", "1", "-n", "1", "-o", directory.path("output"), "sh", "-c",
+                                 "echo start $RANKPOOL_RESTARTS; [ $RANKPOOL_RESTARTS = 1 ]"});
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+    }
+    std::ifstream in(directory.path("output/rank.0/stdout"));
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "start 0\nstart 1\n");
 }
 
 TEST_P(RankrunThroughMpirun, ItsExitCodeIsOurs) {
