@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,6 +53,12 @@ std::vector<cpu_set_t> mask_of(const std::vector<int>& cpus) {
     return mask;
 }
 
+// A terminal that stops whoever writes to it from the background (stty tostop).
+bool stops_writers(int descriptor) {
+    termios settings{};
+    return tcgetattr(descriptor, &settings) == 0 && (settings.c_lflag & TOSTOP) != 0;
+}
+
 // What the child could not do; it tells over a pipe, which ends without a word when the program begins.
 struct Trouble {
     enum Step : int { chdir, bind, exec } step;
@@ -89,7 +96,10 @@ Started start_rank(const RankStart& rank, const Inherited& inherited) {
         if (!rank.cpus.empty() && sched_setaffinity(0, mask.size() * sizeof(cpu_set_t), mask.data()) != 0)
             give_up(Trouble::bind);
         setrlimit(RLIMIT_NOFILE, &inherited.descriptors);
-        std::signal(SIGPIPE, SIG_DFL);  // the only action the launcher changed; what was ignored (nohup) stays so
+        // A group of its own is in the background, even where the job is not.
+        if (rank.group == 0 && (stops_writers(STDOUT_FILENO) || stops_writers(STDERR_FILENO)))
+            std::signal(SIGTTOU, SIG_IGN);
+        std::signal(SIGPIPE, inherited.pipe_action);  // the launcher's own; what was ignored (nohup) stays so
         sigprocmask(SIG_SETMASK, &inherited.mask, nullptr);
         execvpe(program.file.c_str(), argv.data(), envp.data());
         give_up(Trouble::exec);

@@ -30,6 +30,7 @@ struct RankStart {
 /// What the launcher changed for itself and its ranks get back.
 struct Inherited {
     sigset_t mask;
+    void (*pipe_action)(int);  // of SIGPIPE
     rlimit descriptors;
 };
 

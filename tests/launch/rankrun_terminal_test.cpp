@@ -103,6 +103,14 @@ TEST_P(RankrunTerminal, AWrappersProgramIsToldToEndToo) {
     EXPECT_EQ(subprocess::lines_with(terminal.seen(), "saved").size(), 2u) << terminal.seen();
 }
 
+TEST_P(RankrunTerminal, RanksMayWriteWhereTheBackgroundMayNot) {
+    Words command = job({"-n", "2", "sh", "-c", "echo rank $RANK"});
+    command.insert(command.begin(), {"sh", "-c", "stty tostop; exec \"$0\" \"$@\""});
+    Terminal terminal(command);
+    EXPECT_EQ(terminal.ended(), 0) << terminal.seen();
+    EXPECT_EQ(subprocess::lines_with(terminal.seen(), "rank ").size(), 2u) << terminal.seen();
+}
+
 TEST_P(RankrunTerminal, RankZeroReadsWhatIsTyped) {
     Terminal terminal(job({"-n", "2", "sh", "-c", "read line; echo $RANK: $line"}));
     terminal.type("words\r");

@@ -160,6 +160,14 @@ TEST(RankrunEnvironment, SignalsAreAsTheyWere) {
     const auto here = subprocess::run(show);
     const auto there = rankrun({"-n", "1", show[0], show[1], show[2], show[3]});
     EXPECT_EQ(there.out, here.out);
+    // What somebody ignores is ignored by the ranks too.
+    const Words ignore{"env", "--ignore-signal=PIPE", "--ignore-signal=HUP"};
+    const auto run_so = [&](Words words) {
+        words.insert(words.begin(), ignore.begin(), ignore.end());
+        words.insert(words.end(), show.begin(), show.end());
+        return subprocess::run(words).out;
+    };
+    EXPECT_EQ(run_so({programs().rankrun, "-n", "1"}), run_so({}));
 }
 
 // ---- exit codes ----
@@ -206,7 +214,7 @@ TEST(RankrunExitCodes, OfASignalIs128AndItsNumber) {
             {"-n", "2", "sh", "-c", "ulimit -c 0; [ $RANK = 1 ] || exec sleep 1000; kill -" + signal.name + " $$"});
         EXPECT_EQ(result.exit_code, 128 + signal.number) << result.err;
         expect_one_line(result, "rankrun: rank 1 (pid ",
-                    "was killed by signal " + std::to_string(signal.number) + " (SIG" + signal.name + ")");
+                        "was killed by signal " + std::to_string(signal.number) + " (SIG" + signal.name + ")");
     }
 }
 
