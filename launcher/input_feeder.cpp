@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,7 @@ class Source {
         os::check(pipe2(ends, O_CLOEXEC), "pipe2");
         copy_out_.reset(ends[0]);
         copy_in_.reset(ends[1]);
+        nowhere_.reset(os::check(open("/dev/null", O_WRONLY | O_CLOEXEC), "open", "/dev/null"));
     }
 
     /// In the background a terminal is the shell's.
@@ -45,18 +47,18 @@ class Source {
         return kind_ != Kind::device || isatty(STDIN_FILENO) == 0 || tcgetpgrp(STDIN_FILENO) == getpgrp();
     }
 
-    /// Up to a page of what comes next, once poll has said that there is something. Nothing at the end. Again and again
-    /// the same, until it is taken; from a device it is taken at once.
-    std::string look() {
+    /// Up to a page of what comes next, once poll has said that there is something: again and again the same, until it
+    /// is taken; from a device it is taken at once. An empty page at the end; none when somebody else was quicker.
+    std::optional<std::string> look() {
         std::string page(os::page_size(), '\0');
         const ssize_t got = os::retry_interrupted([&]() -> ssize_t {
             switch (kind_) {
                 case Kind::file:
                     return pread(STDIN_FILENO, page.data(), page.size(), lseek(STDIN_FILENO, 0, SEEK_CUR));
                 case Kind::socket:
-                    return recv(STDIN_FILENO, page.data(), page.size(), MSG_PEEK);
+                    return recv(STDIN_FILENO, page.data(), page.size(), MSG_PEEK | MSG_DONTWAIT);
                 case Kind::pipe: {
-                    const ssize_t copied = tee(STDIN_FILENO, copy_in_.get(), page.size(), 0);
+                    const ssize_t copied = tee(STDIN_FILENO, copy_in_.get(), page.size(), SPLICE_F_NONBLOCK);
                     return copied <= 0 ? copied : read(copy_out_.get(), page.data(), static_cast<std::size_t>(copied));
                 }
                 case Kind::device:
@@ -64,6 +66,7 @@ class Source {
             }
             return read(STDIN_FILENO, page.data(), page.size());
         });
+        if (got < 0 && errno == EAGAIN) return std::nullopt;
         if (got < 0 && errno != EIO) os::fail("read", "standard input");  // EIO: the terminal has gone
         page.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
         return page;
@@ -75,9 +78,13 @@ class Source {
             os::check(lseek(STDIN_FILENO, static_cast<off_t>(bytes), SEEK_CUR), "lseek", "standard input");
             return;
         }
-        std::string dropped(bytes, '\0');
+        std::string dropped(kind_ == Kind::socket ? bytes : 0, '\0');
         while (bytes > 0) {
-            const ssize_t got = os::retry_interrupted([&] { return read(STDIN_FILENO, dropped.data(), bytes); });
+            const ssize_t got = os::retry_interrupted([&] {
+                return kind_ == Kind::socket
+                           ? recv(STDIN_FILENO, dropped.data(), bytes, MSG_DONTWAIT)
+                           : splice(STDIN_FILENO, nullptr, nowhere_.get(), nullptr, bytes, SPLICE_F_NONBLOCK);
+            });
             if (got <= 0) return;  // somebody else has taken it
             bytes -= static_cast<std::size_t>(got);
         }
@@ -85,7 +92,7 @@ class Source {
 
   private:
     enum class Kind { file, pipe, socket, device } kind_ = Kind::device;
-    os::UniqueFd copy_in_, copy_out_;
+    os::UniqueFd copy_in_, copy_out_, nowhere_;
 };
 
 class Feeder {
@@ -114,7 +121,7 @@ class Feeder {
         bool at_end = false;  // it was told that nothing more comes, or has closed its standard input
     };
 
-    std::uint64_t known() const { return forgotten_ + text_.size(); }
+    std::uint64_t known() const { return begin_ + text_.size(); }
 
     // False when the job is over.
     bool wait() {
@@ -135,15 +142,16 @@ class Feeder {
         return events[0].revents == 0;
     }
 
-    void add(const std::string& page) {
-        text_ += page;
-        ended_ = page.empty();
+    void add(const std::optional<std::string>& page) {
+        if (!page) return;
+        text_ += *page;
+        ended_ = page->empty();
     }
 
     void offer(Rank& rank) {
         if (rank.at_end || rank.full) return;
         const std::string_view rest =
-            std::string_view(text_).substr(static_cast<std::size_t>(rank.offered - forgotten_), os::page_size());
+            std::string_view(text_).substr(static_cast<std::size_t>(rank.offered - begin_), os::page_size());
         if (rest.empty() && !ended_) return;
         if (rest.empty()) {
             const std::string name = "/proc/self/fd/" + std::to_string(rank.pipe.get());
@@ -161,8 +169,10 @@ class Feeder {
         std::uint64_t needed = known();
         for (const Rank& rank : ranks_)
             if (!rank.at_end) needed = std::min(needed, rank.offered);
-        text_.erase(0, static_cast<std::size_t>(needed - forgotten_));
-        forgotten_ = needed;
+        // What is kept is moved: only when that is less than what goes.
+        if (needed - begin_ < known() - needed) return;
+        text_.erase(0, static_cast<std::size_t>(needed - begin_));
+        begin_ = needed;
     }
 
     void take_what_was_read() {
@@ -179,9 +189,9 @@ class Feeder {
     Source source_;
     std::vector<Rank> ranks_;
     int ending_;
-    std::string text_;             // what is known and not forgotten
-    std::uint64_t forgotten_ = 0;  // where it begins
-    std::uint64_t taken_ = 0;      // from standard input
+    std::string text_;         // what is known and not forgotten
+    std::uint64_t begin_ = 0;  // where it begins
+    std::uint64_t taken_ = 0;  // from standard input
     bool ended_ = false, look_ = false;
 };
 

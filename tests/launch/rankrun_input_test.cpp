@@ -92,6 +92,24 @@ TEST(RankrunInput, LoopOverLinesStartsAJobForEach) {
     EXPECT_EQ(result.out, "one\ntwo\nthree\n");
 }
 
+TEST(RankrunInput, ThatSomebodyElseReadHoldsNothingUp) {
+    const ScriptDirectory directory;
+    Bell input(directory.path("input")), go(directory.path("go"));
+    std::ofstream(directory.path("input")) << "x\n";
+    const auto result =
+        subprocess::run({"sh", "-c", "exec \"$0\" -n 1 --stdin all bash -c \"$1\" \"$2\" <\"$3\"", programs().rankrun,
+                         "until read -t 0; do :; done; echo offered; read word <\"$0\"; read line; echo got $line",
+                         directory.path("go"), directory.path("input")},
+                        {.limit = 30s, .when_printed = "offered", .then = [&](pid_t) {
+                             EXPECT_TRUE(input.heard() && input.heard());  // what the rank has not read yet
+                             std::ofstream(directory.path("go")) << "now\n";
+                         }});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(lines_from(result.out, "got"), Words{"got x"});
+    EXPECT_EQ(result.left_behind, Words());
+}
+
 TEST(RankrunInput, ThatCannotBeReadIsNoEndOfIt) {
     const auto result = subprocess::run(
         {"sh", "-c", "exec \"$0\" -n 2 --restarts 1 --stdin all cat </", programs().rankrun}, {.limit = 30s});
