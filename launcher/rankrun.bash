@@ -15,14 +15,16 @@ _rankrun() {
     fi
 
     # Where the program stands that the cursor is in or behind; a lone ":" begins the options of the next one.
-    local i=1 program=0
+    local i=1 program=0 last=0 # the last one, behind "--", has no options of ours and keeps every ":"
     while ((i < COMP_CWORD)); do
-        if [[ ${COMP_WORDS[i]} == : ]] && ((program > 0)); then
+        if ((last)); then
+            break
+        elif [[ ${COMP_WORDS[i]} == : ]] && ((program > 0)); then
             program=0
             options=$behind_colon
         elif ((program == 0)); then
             case ${COMP_WORDS[i]} in
-                --) program=$((i + 1)) ;;
+                --) program=$((i + 1)) last=1 ;;
                 -*)
                     if [[ $with_value == *" ${COMP_WORDS[i]} "* ]]; then
                         [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
@@ -55,7 +57,7 @@ _rankrun() {
         esac
         return
     fi
-    if [[ $current == -* ]]; then
+    if [[ $current == -* ]] && ((!last)); then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     else
         mapfile -t COMPREPLY < <(compgen -c -- "$current"; compgen -f -- "$current")

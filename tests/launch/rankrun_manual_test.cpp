@@ -74,6 +74,13 @@ TEST(RankrunManual, CompletionKnowsEveryOption) {
     EXPECT_EQ(completions("rankrun -n 4 app : --"), (std::set<std::string>{"--ranks", "--wdir"}));
 }
 
+TEST(RankrunManual, CompletionOffersNoOptionsBehindTheirEnd) {
+    EXPECT_EQ(completions("rankrun -n 4 -- --lab"), std::set<std::string>());
+    EXPECT_EQ(completions("rankrun -- tru").count("true"), 1u);
+    EXPECT_EQ(completions("rankrun -- app : --r"), std::set<std::string>());
+    EXPECT_EQ(completions("rankrun -n 1 app : -n 1 -- --w"), std::set<std::string>());
+}
+
 TEST(RankrunManual, CompletionKnowsTheirValues) {
     EXPECT_EQ(completions("rankrun --bind ''"), (std::set<std::string>{"core", "none"}));
     EXPECT_EQ(completions("rankrun --bind = c"), std::set<std::string>{"core"});
