@@ -1,22 +1,34 @@
 // rankrun: starts a program as N ranks. See rankrun --help.
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
+#include <rankpool/error.hpp>
 #include "engines.hpp"
 #include "front.hpp"
 #include "info.hpp"
 #include "options.hpp"
+#include "os/failure.hpp"
 #include "os/standard_streams.hpp"
 #include "plan.hpp"
 
 namespace {
+
+// What was asked for is this output: that it cannot be written is a failure.
+void write_out() {
+    std::cout.flush();
+    if (!std::cout.good() || std::fflush(stdout) != 0)
+        throw rankpool::Error(rankpool::os::failure_text("write", "standard output", errno));
+}
 
 int start(const rankrun::Options& asked) {
     const rankrun::Options options = rankrun::settle_engine(asked);
     for (const std::string& note : rankrun::notes(options)) std::fprintf(stderr, "rankrun: note: %s\n", note.c_str());
     if (options.dry_run || options.verbose)
         std::fputs(rankrun::plan_text(options).c_str(), options.dry_run ? stdout : stderr);
-    return options.dry_run ? 0 : rankrun::run_job(options);
+    if (!options.dry_run) return rankrun::run_job(options);
+    write_out();
+    return 0;
 }
 
 }  // namespace
@@ -25,9 +37,9 @@ int main(int argc, char** argv) {
     try {
         rankpool::os::occupy_standard_streams();
         const auto options = rankrun::parse(argc, argv);
-        if (!options) return 0;
-        if (!options->info) return start(*options);
-        std::fputs(rankrun::info_text().c_str(), stdout);
+        if (options && !options->info) return start(*options);
+        if (options) std::fputs(rankrun::info_text().c_str(), stdout);
+        write_out();
         return 0;
     } catch (const rankrun::Refusal& refusal) {
         std::fprintf(stderr, "rankrun: %s\n", refusal.what());

@@ -28,6 +28,7 @@ std::string variable_of(const std::string& text) {
     for (const char* ours :
          {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RANKPOOL_JOB", "RANKPOOL_RANK", "RANKPOOL_SIZE"})
         if (name == ours) throw Refusal("-x " + text + ": " + name + " is different for every rank and set by rankrun");
+    if (name == "RANKPOOL_RESTARTS") throw Refusal("-x " + text + ": " + name + " is set by rankrun");
     if (text.size() > name.size()) return text;
     const char* value = std::getenv(name.c_str());
     if (value != nullptr) return name + "=" + value;
@@ -245,6 +246,7 @@ std::optional<Options> parse(int argc, char** argv) {
         Words words = parse_options(app, Words(argv + 1, argv + argc));
         if (options.info) {
             if (!words.empty()) throw Refusal("--info starts nothing: leave out " + words.front());
+            if (argc > 2) throw Refusal("--info starts nothing: it stands alone");
             return options;
         }
         options.programs.push_back(program.program(app, take_command(words)));

@@ -152,9 +152,21 @@ TEST(RankrunInfo, TellsWhatTheMachineOffers) {
 }
 
 TEST(RankrunInfo, StartsNothing) {
-    const auto result = rankrun({"--info", "true"});
-    EXPECT_EQ(result.exit_code, 2);
-    expect_one_line(result, "rankrun: --info", "true");
+    for (const Words& words : {Words{"--info", "true"}, Words{"--info", "--timeout", "-5"}, Words{"-n", "2", "--info"},
+                               Words{"--label", "--info"}, Words{"--info", "--no-such-option"}}) {
+        const auto result = rankrun(words);
+        EXPECT_EQ(result.exit_code, 2);
+        EXPECT_EQ(result.out, "");
+        EXPECT_EQ(lines_from(result.err, "rankrun: --").size(), 1u) << result.err;
+    }
+}
+
+TEST(RankrunPlan, WhatCannotBeShownIsAnError) {
+    for (const std::string words : {"--info", "--help", "--version", "--dry-run true"}) {
+        const auto result = subprocess::run({"sh", "-c", "\"$0\" " + words + " >/dev/full", programs().rankrun});
+        EXPECT_EQ(result.exit_code, 1) << words;
+        expect_one_line(result, "rankrun: write(standard output): ", "No space left");
+    }
 }
 
 }  // namespace

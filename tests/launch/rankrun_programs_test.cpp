@@ -82,7 +82,7 @@ TEST(RankrunVariables, ANameAloneHandsOursOn) {
 }
 
 TEST(RankrunVariables, WrongOnesAreRefused) {
-    for (const std::string variable : {"=value", "", "RANK=3", "WORLD_SIZE", "RANKPOOL_JOB=x"}) {
+    for (const std::string variable : {"=value", "", "RANK=3", "WORLD_SIZE", "RANKPOOL_JOB=x", "RANKPOOL_RESTARTS=1"}) {
         const auto result = rankrun({"-n", "1", "-x", variable, "true"});
         EXPECT_EQ(result.exit_code, 2) << variable;
         expect_one_line(result, "rankrun:", "-x " + variable);
