@@ -1,6 +1,5 @@
 #include "info.hpp"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
@@ -20,6 +19,7 @@
 
 #include <rankpool/cpus.hpp>
 #include <rankpool/version.hpp>
+#include "launch/mpi_loading.hpp"
 #include "os/cgroup.hpp"
 #include "os/failure.hpp"
 #include "os/host_name.hpp"
@@ -71,17 +71,15 @@ std::string memory_text() {
 
 std::uint64_t sample = 0;
 
-// A child that holds a value in `sample` until its standard input ends. Its word begins: it is ready.
-pid_t start_holder(int ready, int until) {
+// A child that holds a value in `sample` until it is killed. It says a byte when it is ready.
+pid_t start_holder(int ready) {
     const pid_t pid = os::check(fork(), "fork");
     if (pid != 0) return pid;
     (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     sample = 0x7261'6e6b'706f'6f6c;
     (void)!write(ready, "r", 1);
-    char end;
-    (void)!read(until, &end, 1);
-    _exit(0);
+    for (;;) pause();
 }
 
 // 0, or the reason why not.
@@ -92,13 +90,10 @@ int try_to_read(pid_t pid) {
 }
 
 std::string single_copy_text() {
-    int ready[2], until[2];
+    int ready[2];
     os::check(pipe2(ready, O_CLOEXEC), "pipe2");
     const os::UniqueFd ready_out(ready[0]), ready_in(ready[1]);
-    os::check(pipe2(until, O_CLOEXEC), "pipe2");
-    const os::UniqueFd until_out(until[0]);
-    os::UniqueFd until_in(until[1]);
-    const pid_t holder = start_holder(ready[1], until[0]);
+    const pid_t holder = start_holder(ready[1]);
     char word;
     os::retry_interrupted([&] { return read(ready[0], &word, 1); });
     const pid_t reader = os::check(fork(), "fork");
@@ -121,12 +116,30 @@ std::vector<std::filesystem::path> library_directories() {
     return {here.parent_path() / RANKRUN_LIBRARY_DIRECTORY, here.parent_path() / "lib"};
 }
 
+// As a rank would load it. In a process of its own: two MPIs do not go together in one.
 std::string state_of_module(const std::filesystem::path& path, const std::string& name) {
-    // Open MPI's own components do not name libmpi among the libraries they need: it has to be visible to all.
-    const char* library = name == "openmpi" ? "libmpi.so.40" : "libmpich.so.12";
-    if (dlopen(library, RTLD_LAZY | RTLD_GLOBAL) == nullptr || dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL) == nullptr)
-        return "cannot be loaded: " + std::string(dlerror());
-    return "works";
+    int ends[2];
+    os::check(pipe2(ends, O_CLOEXEC), "pipe2");
+    const os::UniqueFd reading(ends[0]);
+    os::UniqueFd writing(ends[1]);
+    const pid_t pid = os::check(fork(), "fork");
+    if (pid == 0) {
+        std::string text = "works";
+        try {
+            rankpool::launch::load_mpi_module(path, name);
+        } catch (const std::exception& error) {
+            text = std::string("does not work: ") + error.what();
+        }
+        (void)!write(writing.get(), text.data(), text.size());
+        _exit(0);
+    }
+    writing.reset();
+    std::string text;
+    char piece[1024];
+    for (ssize_t got; (got = os::retry_interrupted([&] { return read(reading.get(), piece, sizeof piece); })) > 0;)
+        text.append(piece, static_cast<std::size_t>(got));
+    os::retry_interrupted([&] { return waitpid(pid, nullptr, 0); });
+    return text.empty() ? "does not work: loading it ends the process" : text;
 }
 
 std::string mpi_modules_text() {

@@ -1,6 +1,9 @@
 // rankrun: the plan and what is said about it, pinning to cores, what the machine offers.
 #include <gtest/gtest.h>
 
+#include <dlfcn.h>
+
+#include <cstdio>
 #include <filesystem>
 #include <regex>
 
@@ -149,6 +152,24 @@ TEST(RankrunInfo, TellsWhatTheMachineOffers) {
         EXPECT_EQ(modules[0], "MPI modules: none found");
     }
     EXPECT_EQ(lines_from(result.out, "Slurm: job 77, 2 nodes").size(), 1u) << result.out;
+}
+
+TEST(RankrunInfo, ALibraryThatIsNoModuleDoesNotWork) {
+    // An installation beside another one, with something else in the module's place.
+    const ScriptDirectory directory;
+    std::filesystem::create_directory(directory.path("bin"));
+    std::filesystem::create_directory(directory.path("lib"));
+    std::filesystem::copy_file(programs().rankrun, directory.path("bin/rankrun"));
+    Dl_info other{};
+    ASSERT_NE(dladdr(reinterpret_cast<const void*>(&std::fputs), &other), 0);
+    for (const std::string& mpi : mpis())
+        std::filesystem::copy_file(other.dli_fname, directory.path("lib/librankpool_mpi_" + mpi + ".so"));
+    const auto result = subprocess::run({directory.path("bin/rankrun"), "--info"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    for (const std::string& mpi : mpis())
+        EXPECT_TRUE(
+            std::regex_search(result.out, std::regex(mpi + " \\([^)]+\\) does not work: .* is not an MPI module")))
+            << result.out;
 }
 
 TEST(RankrunInfo, StartsNothing) {

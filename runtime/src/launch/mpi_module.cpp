@@ -5,10 +5,9 @@
 #include <cstdlib>
 #include <string>
 
-#include "mpi/module.hpp"
+#include "launch/mpi_loading.hpp"
 #include <rankpool/comm/adopt.hpp>
 #include <rankpool/error.hpp>
-#include <rankpool/version.hpp>
 
 namespace rankpool::launch {
 namespace {
@@ -21,27 +20,16 @@ std::string own_directory() {
     return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-std::string loader_error() {
-    const char* text = dlerror();
-    return text != nullptr ? text : "unknown error";
-}
-
 // The module for an MPI ("openmpi", "mpich"), or the one RANKPOOL_MPI names. `because`: why one is needed.
 const mpi::Module& load_module(const std::string& fitting, const std::string& because, const std::string& remedy) {
     const char* chosen = std::getenv("RANKPOOL_MPI");
     const std::string name = chosen != nullptr && *chosen != '\0' ? chosen : fitting;
     const std::string path = name.find('/') != std::string::npos ? name : own_directory() + "/librankpool_mpi_" + name + ".so";
-    // Open MPI's own components do not name libmpi among the libraries they need: it has to be visible to all.
-    const char* library = fitting == "openmpi" ? "libmpi.so.40" : "libmpich.so.12";
-    if (dlopen(library, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE) == nullptr)
-        throw LaunchError(because + "its library cannot be loaded: " + loader_error() + remedy);
-    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (handle == nullptr) throw LaunchError(because + "the MPI module " + path + " cannot be loaded: " + loader_error() + remedy);
-    const auto* module = static_cast<const mpi::Module*>(dlsym(handle, mpi::module_symbol));
-    if (module == nullptr || module->version != mpi::module_version)
-        throw LaunchError(because + path + " is not an MPI module of rankpool " + version() + remedy);
-    if (module->name != fitting) throw LaunchError(because + path + " is a module for " + module->name + remedy);
-    return *module;
+    try {
+        return load_mpi_module(path, fitting);
+    } catch (const LaunchError& error) {
+        throw LaunchError(because + error.what() + remedy);
+    }
 }
 
 }  // namespace
