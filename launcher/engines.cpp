@@ -40,9 +40,9 @@ std::string output_of(const Words& command) {
 // ---- which mpirun this is ----
 
 struct Mpirun {
-    enum Kind { open_mpi, hydra } kind;
-    int major;
-    std::string file;
+    enum Kind { absent, unknown, open_mpi, hydra } kind = absent;
+    int major = 0;
+    std::string file = {}, says = {};  // its --version
 };
 
 int number_after(const std::string& text, const std::string& word) {
@@ -50,21 +50,31 @@ int number_after(const std::string& text, const std::string& word) {
     return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + word.size());
 }
 
-Mpirun find_mpirun() {
-    std::string file;
+Mpirun mpirun_in_path() {
+    Mpirun mpirun;
     for (const char* name : {"mpirun", "mpiexec"})
-        if (file.empty()) file = find_in_path(name);
-    if (file.empty())
-        throw Refusal("there is no mpirun in PATH; install Open MPI or MPICH, or load its module", exit_not_found);
-    const std::string text = output_of({file, "--version"});
+        if (mpirun.file.empty()) mpirun.file = find_in_path(name);
+    if (mpirun.file.empty()) return mpirun;
+    const std::string text = mpirun.says = output_of({mpirun.file, "--version"});
+    const auto says = [&](const char* word) { return text.find(word) != std::string::npos; };
+    mpirun.kind = Mpirun::unknown;
+    if (says("HYDRA") || says("Intel(R) MPI")) mpirun.kind = Mpirun::hydra;
     // By the name it was called by it says one or the other; behind PRRTE 3 there is Open MPI 5.
     for (const char* name : {"(Open MPI) ", "(OpenRTE) "})
-        if (text.find(name) != std::string::npos) return {Mpirun::open_mpi, number_after(text, name), file};
-    if (text.find("(PRRTE)") != std::string::npos) return {Mpirun::open_mpi, 5, file};
-    if (text.find("HYDRA") != std::string::npos || text.find("Intel(R) MPI") != std::string::npos)
-        return {Mpirun::hydra, 0, file};
-    throw Refusal(file + " is of no MPI that rankrun knows: its --version says \"" + text.substr(0, text.find('\n')) +
-                  "\"; put the mpirun of Open MPI or MPICH first in PATH");
+        if (says(name)) return {Mpirun::open_mpi, number_after(text, name), mpirun.file, text};
+    if (says("(PRRTE)")) return {Mpirun::open_mpi, 5, mpirun.file, text};
+    return mpirun;
+}
+
+Mpirun find_mpirun() {
+    const Mpirun mpirun = mpirun_in_path();
+    if (mpirun.kind == Mpirun::absent)
+        throw Refusal("there is no mpirun in PATH; install Open MPI or MPICH, or load its module", exit_not_found);
+    if (mpirun.kind == Mpirun::unknown)
+        throw Refusal(mpirun.file + " is of no MPI that rankrun knows: its --version says \"" +
+                      mpirun.says.substr(0, mpirun.says.find('\n')) +
+                      "\"; put the mpirun of Open MPI or MPICH first in PATH");
+    return mpirun;
 }
 
 // ---- what all engines have in common ----
@@ -185,8 +195,7 @@ Words hydra_words(const Options& options, const Mpirun& mpirun) {
 Words mpi_type(const std::string& srun) {
     if (std::getenv("SLURM_MPI_TYPE") != nullptr) return {};  // chosen
     const std::string offered = output_of({srun, "--mpi=list"});
-    const std::string mpirun = find_in_path("mpirun");
-    const bool mpich = !mpirun.empty() && output_of({mpirun, "--version"}).find("HYDRA") != std::string::npos;
+    const bool mpich = mpirun_in_path().kind == Mpirun::hydra;
     for (const char* type : mpich ? std::array{"pmi2", "pmix"} : std::array{"pmix", "pmi2"})
         if (offered.find(type) != std::string::npos) return {std::string("--mpi=") + type};
     return {};
