@@ -14,7 +14,6 @@
 #include <vector>
 
 #include <rankpool/error.hpp>
-#include "bindings.hpp"
 #include "descendants.hpp"
 #include "launch/job_socket.hpp"
 #include "os/failure.hpp"
@@ -41,7 +40,6 @@ class Attempt {
         : options_(options),
           surroundings_(surroundings),
           number_(number),
-          bindings_(options.ranks(), options.bind == Bind::core && options.engine.empty()),
           input_(options, surroundings.front_group),
           output_(options, number > 0) {
         if (options.engine.empty()) door_.emplace(options.ranks(), [this] { return memory(); });
@@ -96,7 +94,7 @@ class Attempt {
         with.output = output_.of(rank).out;
         with.error = output_.of(rank).err;
         with.group = input_.group_of(rank);
-        with.cpus = bindings_.of(rank);
+        with.cpus = surroundings_.bindings.of(rank);
         const Started started = start_rank(with, surroundings_.inherited);
         if (started.pid < 0) {
             std::fprintf(stderr, "rankrun: %s cannot be started: %s\n", name_of(rank).c_str(), started.why.c_str());
@@ -107,7 +105,8 @@ class Attempt {
         ++running_;
         if (options_.verbose) std::fprintf(stderr, "rankrun: %s is pid %d\n", name_of(rank).c_str(), started.pid);
         if (options_.report_bindings && door_)
-            std::fprintf(stderr, "rankrun: rank %d %s\n", rank, bindings_.report(rank, started.pid).c_str());
+            std::fprintf(stderr, "rankrun: rank %d %s\n", rank,
+                         surroundings_.bindings.report(rank, started.pid).c_str());
     }
 
     std::string name_of(int rank) const {
@@ -333,7 +332,6 @@ class Attempt {
     const Options& options_;
     const Surroundings& surroundings_;
     const int number_;
-    Bindings bindings_;
     StandardInput input_;
     Output output_;
     std::optional<rankpool::shm::JobMemory> memory_;

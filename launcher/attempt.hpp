@@ -8,6 +8,7 @@
 #include <chrono>
 #include <optional>
 
+#include "bindings.hpp"
 #include "options.hpp"
 #include "rank_process.hpp"
 
@@ -15,6 +16,7 @@ namespace rankrun {
 
 /// What an attempt needs to know of the process that minds it.
 struct Surroundings {
+    const Bindings& bindings;
     int front;          // the socket to the process that the user sees; when it ends, everything does
     pid_t front_group;  // that process's group
     int endings;        // a signalfd of SIGCHLD

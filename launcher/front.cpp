@@ -73,7 +73,7 @@ class Front {
 
 }  // namespace
 
-int run_job(const Options& options) {
+int run_job(const Options& options, const Bindings& bindings) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t signals, before;
     sigemptyset(&signals);
@@ -86,7 +86,7 @@ int run_job(const Options& options) {
     const pid_t minder = os::check(fork(), "fork");
     if (minder == 0) {
         pair.first.reset();
-        mind(options, std::move(pair.second), group, before);
+        mind(options, bindings, std::move(pair.second), group, before);
     }
     pair.second.reset();
     return Front(std::move(pair.first), minder, signals).run();

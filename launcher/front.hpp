@@ -7,11 +7,12 @@
 // the same. Both are subreapers: a descendant whose parents have ended becomes theirs, so none gets away.
 #pragma once
 
+#include "bindings.hpp"
 #include "options.hpp"
 
 namespace rankrun {
 
 /// Runs the job, whose programs' files have been found; returns its exit code.
-int run_job(const Options& options);
+int run_job(const Options& options, const Bindings& bindings);
 
 }  // namespace rankrun

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include <rankpool/error.hpp>
+#include "bindings.hpp"
 #include "engines.hpp"
 #include "front.hpp"
 #include "info.hpp"
@@ -23,10 +24,12 @@ void write_out() {
 
 int start(const rankrun::Options& asked) {
     const rankrun::Options options = rankrun::settle_engine(asked);
-    for (const std::string& note : rankrun::notes(options)) std::fprintf(stderr, "rankrun: note: %s\n", note.c_str());
+    const rankrun::Bindings bindings(options.ranks(), options.bind == rankrun::Bind::core);
+    for (const std::string& note : rankrun::notes(options, bindings))
+        std::fprintf(stderr, "rankrun: note: %s\n", note.c_str());
     if (options.dry_run || options.verbose)
-        std::fputs(rankrun::plan_text(options).c_str(), options.dry_run ? stdout : stderr);
-    if (!options.dry_run) return rankrun::run_job(options);
+        std::fputs(rankrun::plan_text(options, bindings).c_str(), options.dry_run ? stdout : stderr);
+    if (!options.dry_run) return rankrun::run_job(options, bindings);
     write_out();
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "bindings.hpp"
 #include "options.hpp"
 #include "os/unique_fd.hpp"
 
@@ -12,6 +13,7 @@ namespace rankrun {
 
 /// Runs the job and reports to the front through `front`; ends the process. `front_group` is the front's process group,
 /// `mask` the signal mask that the ranks get.
-[[noreturn]] void mind(const Options& options, rankpool::os::UniqueFd front, pid_t front_group, const sigset_t& mask);
+[[noreturn]] void mind(const Options& options, const Bindings& bindings, rankpool::os::UniqueFd front,
+                       pid_t front_group, const sigset_t& mask);
 
 }  // namespace rankrun

@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include <rankpool/cpus.hpp>
-#include "bindings.hpp"
 #include "slurm.hpp"
 
 namespace rankrun {
@@ -74,10 +73,9 @@ std::string seconds_text(std::chrono::nanoseconds time) {
     return text;
 }
 
-std::string plan_text(const Options& options) {
+std::string plan_text(const Options& options, const Bindings& bindings) {
     if (!options.engine.empty()) return command_text(options.programs.front()) + "\n";
     const int ranks = options.ranks();
-    const Bindings bindings(ranks, options.bind == Bind::core);
     std::string text;
     int rank = 0;
     for (const Program& program : options.programs)
@@ -95,7 +93,7 @@ std::string plan_text(const Options& options) {
     return text;
 }
 
-std::vector<std::string> notes(const Options& options) {
+std::vector<std::string> notes(const Options& options, const Bindings& bindings) {
     std::vector<std::string> all;
     if (!options.engine.empty()) return all;
     // For somebody who looks on. A script that starts more ranks than CPUs means it, and may take whatever is on
@@ -104,7 +102,7 @@ std::vector<std::string> notes(const Options& options) {
     const int ranks = options.ranks(), cpus = rankpool::process_cpu_count();
     const std::string crowd =
         std::to_string(ranks) + " ranks share " + std::to_string(cpus) + (cpus == 1 ? " usable CPU" : " usable CPUs");
-    if (options.bind == Bind::core && Bindings(ranks, true).left_out()) {
+    if (bindings.left_out()) {
         all.push_back(crowd + ": they are not bound to cores");
     } else if (ranks > cpus && somebody_looks_on) {
         all.push_back(crowd);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings.hpp"
 #include "options.hpp"
 
 namespace rankrun {
@@ -19,9 +20,9 @@ std::string shell_text(const std::vector<std::string>& words);
 std::string seconds_text(std::chrono::nanoseconds time);
 
 /// The plan, a line for each rank, or the engine's command line. Throws Error.
-std::string plan_text(const Options& options);
+std::string plan_text(const Options& options, const Bindings& bindings);
 
 /// What a user should know about this plan before it starts, a line each; usually nothing.
-std::vector<std::string> notes(const Options& options);
+std::vector<std::string> notes(const Options& options, const Bindings& bindings);
 
 }  // namespace rankrun

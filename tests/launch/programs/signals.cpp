@@ -1,11 +1,14 @@
 // No rankpool in it: ranks that wait for signals and say "rank R heard SIGNAME".
 //
-//     signals LIST                         each rank has a child in its process group, "child of rank R", that waits
-//     too;
-//                                          the last of all to be ready says "all wait"; all end with 0 at a signal
-//     signals LIST deaf BELL               a rank rings the bell at a signal and goes on waiting
-//     signals LIST last-fails              the last to be ready says "rank R fails" and ends with 3; the others end
-//     with 4 signals LIST last-fails deaf         … but the others go on waiting
+//     signals LIST
+//         each rank has a child in its process group, "child of rank R", that waits too; the last of all to be ready
+//         says "all wait"; all end with 0 at a signal
+//     signals LIST deaf BELL
+//         a rank rings the bell at a signal and goes on waiting
+//     signals LIST last-fails
+//         the last to be ready says "rank R fails" and ends with 3; the others end with 4
+//     signals LIST last-fails deaf
+//         ... but the others go on waiting
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,8 +1,7 @@
 // No rankpool in it: ranks that write in awkward ways, and standard inputs of awkward kinds.
 //
 //     streams torrent N              N lines "rank R line I …" on each stream, up to 20000 characters long, written in
-//     pieces
-//                                    that begin and end anywhere
+//                                    pieces that begin and end anywhere
 //     streams bytes N                one line of N characters, byte by byte, without a newline
 //     streams last-words TEXT        writes TEXT without a newline on both streams, then kills itself
 //     streams over-socket FILE WORD… runs the command WORD… with a socket as standard input that gives the file's text
