@@ -224,6 +224,23 @@ TEST_F(RankrunKilled, BySigkillLeavesNoWorkers) {
     EXPECT_EQ(result.exit_code, 128 + SIGKILL);
 }
 
+TEST_F(RankrunKilled, BySigkillLeavesNoFiles) {
+    // Where nobody else makes any: a /tmp and a /dev/shm of their own.
+    const std::string own = "mount -t tmpfs none /tmp && mount -t tmpfs none /dev/shm";
+    if (subprocess::run({"unshare", "-m", "sh", "-c", own}).exit_code != 0)
+        GTEST_SKIP() << "needs root, to mount directories";
+    const auto result = subprocess::run({"unshare", "-m", "sh", "-c",
+                                         own + "; \"$0\" -n 2 \"$1\" /tmp/list 3 family; echo ended with $?; rm "
+                                               "/tmp/list; find /tmp /dev/shm ! -type d",
+                                         programs().rankrun, programs().long_tasks},
+                                        {.limit = 30s, .when_printed = "all run", .then = [](pid_t shell) {
+                                             send(child_of(shell, "rankrun"), SIGKILL);
+                                         }});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.out.substr(result.out.find("ended")), "ended with 137\n");
+    EXPECT_EQ(result.left_behind, Words());
+}
+
 TEST_F(RankrunKilled, MinderBySigkillLeavesNothingAndIsSaid) {
     for (const Words& command : {sleepers(3), long_tasks(2)}) {
         std::filesystem::remove(directory.path("list"));
