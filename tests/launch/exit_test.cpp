@@ -155,7 +155,6 @@ TEST_P(SpmdEnds, AtOnceWhenARankThrows) {
         EXPECT_NE(line.find(std::string(" on ") + host + "): std::length_error: this rank has had enough"),
                   std::string::npos)
             << line;
-        EXPECT_LT(result.took, 10s);
     }
 }
 

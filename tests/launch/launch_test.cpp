@@ -40,7 +40,6 @@ void expect_refusal(const Result& result, const Words& words) {
     const auto lines = lines_from(result.err, "rankpool:");
     ASSERT_EQ(lines.size(), 1u) << result.err;
     for (const auto& word : words) EXPECT_NE(lines[0].find(word), std::string::npos) << lines[0];
-    EXPECT_LT(result.took, 10s);
 }
 
 class LaunchAs : public testing::TestWithParam<std::string> {
@@ -195,11 +194,9 @@ TEST_P(LaunchStale, MeanNothingInAPlainShell) {
     EXPECT_EQ(ranks.exit_code, 0) << ranks.err;
     EXPECT_EQ(ranks.out, "rank 0 of 1\n");
     EXPECT_EQ(ranks.err, "");
-    EXPECT_LT(ranks.took, 5s);
     const auto workers = run({programs().workers, "2"}, {.environment = GetParam().variables});
     EXPECT_EQ(workers.exit_code, 0) << workers.err;
     EXPECT_EQ(workers.out, "main: 2 workers on ranks -1 -1\n");
-    EXPECT_LT(workers.took, 5s);
 }
 
 TEST_P(LaunchStale, MeanNothingToRankrun) {

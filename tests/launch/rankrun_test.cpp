@@ -327,7 +327,6 @@ TEST(RankrunJobs, AnotherBuildIsToldSo) {
                                            "; else exec " + programs().ranks + "; fi\n");
         const auto result = rankrun({"-n", "3", wrapper});
         EXPECT_EQ(result.exit_code, 1) << result.err;
-        EXPECT_LT(result.took, std::chrono::seconds(10));
         expect_one_line(result, "rankpool:", "another build of the program");
     }
 }

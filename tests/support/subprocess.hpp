@@ -29,7 +29,6 @@ struct Result {
     int exit_code = -1;  // 128 + N when a signal N ended it
     bool timed_out = false;
     std::string out, err;
-    std::chrono::nanoseconds took{0};
     /// Descendants that were still alive Options::vanish_within after the program had ended (they are killed then).
     std::vector<std::string> left_behind;
 };
