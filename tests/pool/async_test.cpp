@@ -200,6 +200,22 @@ TEST_P(Async, ImapReadsEndlessInputsNoFurtherThanAllowed) {
     }
 }
 
+TEST_P(Async, ImapUnorderedReadsEndlessInputsNoFurtherThanAllowed) {
+    Pool pool(options());
+    for (const std::size_t buffersize : {1u, 2u, 10u, 100u}) {
+        Endless input;
+        auto results = pool.imap_unordered([](int x) { return x * 2; }, input, {.buffersize = buffersize});
+        std::set<std::size_t> seen;
+        for (int i = 0; i < 300; ++i) {
+            const auto result = results.next();
+            ASSERT_TRUE(result.has_value());
+            ASSERT_EQ(result->second, static_cast<int>(result->first) * 2);
+            ASSERT_TRUE(seen.insert(result->first).second) << result->first;
+            ASSERT_LE(*input.read, i + 1 + static_cast<int>(buffersize));
+        }
+    }
+}
+
 TEST_P(Async, ImapKeepsOrderAndUnorderedGivesEachIndexOnce) {
     Pool pool(options());
     for (const std::size_t chunksize : {0u, 1u, 7u, 100u}) {

@@ -192,6 +192,32 @@ TEST_P(Loss, TaskTimeoutKillsTheWorkerAndSparesTheOthers) {
     EXPECT_EQ(pool.map([](int x) { return x; }, numbers(50)), numbers(50));
 }
 
+TEST_P(Loss, RetryDoesNotRunAnItemAgainThatTookTooLong) {
+    char path[] = "/tmp/rankpool-retry-XXXXXX";
+    const int fd = mkstemp(path);
+    ASSERT_GE(fd, 0);
+    struct Remove {
+        const char* path;
+        ~Remove() { unlink(path); }
+    } remove{path};
+    auto chosen = options();
+    chosen.on_loss = rankpool::OnLoss::retry;
+    chosen.task_timeout = 200ms;
+    Pool pool(chosen);
+    auto outcomes = pool.map_outcomes([](const std::string& file) {
+        if (file.empty()) return 1;
+        FILE* marks = std::fopen(file.c_str(), "a");
+        std::fputc('x', marks);
+        std::fclose(marks);
+        for (;;) pause();
+    }, std::vector<std::string>{"", path, ""}, {.chunksize = 3});
+    EXPECT_EQ(outcomes[0].value(), 1);
+    EXPECT_THROW(outcomes[1].value(), rankpool::TaskTimeout);
+    EXPECT_EQ(outcomes[2].value(), 1);
+    EXPECT_EQ(lseek(fd, 0, SEEK_END), 1);
+    close(fd);
+}
+
 TEST_P(Loss, MaxTasksPerChildReplacesWorkers) {
     auto chosen = options(2);
     chosen.max_tasks_per_child = 3;
