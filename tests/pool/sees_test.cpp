@@ -1,13 +1,17 @@
 // What a task sees of the program: statics, environment, directory, umask, output, nested pools.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <numeric>
 #include <sstream>
+#include <thread>
 
 #include "pool/backends.hpp"
 
@@ -64,6 +68,50 @@ TEST_P(Sees, ItsShareOfTheCpusAsThreadCount) {
     if (std::getenv("OMP_NUM_THREADS") != nullptr) return;
     Pool pool(options(1));
     EXPECT_GE(pool.apply([] { const char* text = std::getenv("OMP_NUM_THREADS"); return text != nullptr ? std::atoi(text) : 0; }), 1);
+}
+
+struct Place {
+    pid_t pid;
+    int rank, threads;
+    cpu_set_t cpus;
+};
+Place place_of_worker(int) {
+    Place here{getpid(), rankpool::current_worker()->rank, 0, {}};
+    if (const char* text = std::getenv("OMP_NUM_THREADS")) here.threads = std::atoi(text);
+    sched_getaffinity(0, sizeof here.cpus, &here.cpus);
+    return here;
+}
+
+TEST_P(Sees, TheCpusOfTheThreadThatMadeThePool) {
+    cpu_set_t all, one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "there is one CPU only";
+    std::size_t last = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(last, &all)) --last;
+    CPU_ZERO(&one);
+    CPU_SET(last, &one);
+    std::unique_ptr<Pool> pool;
+    int usual = 0, usable = 0;
+    std::thread([&] {
+        ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+        usable = rankpool::process_cpu_count();
+        usual = Pool(options(0)).size();
+        pool = std::make_unique<Pool>(options(1));
+    }).join();
+    ASSERT_NE(pool, nullptr);
+    if (ranks() < 2) {  // in a job each rank has its share of its node
+        EXPECT_EQ(usual, usable);
+    }
+    const Place before = pool->apply(place_of_worker, 0);
+    ASSERT_LE(before.rank, 0) << "a single worker is on rank 0";
+    EXPECT_TRUE(CPU_EQUAL(&before.cpus, &one));
+    // Its replacement, which another thread asks for, is the same.
+    kill(before.pid, SIGKILL);
+    while (pool->workers()[0].pid == before.pid) sched_yield();
+    const Place after = pool->apply(place_of_worker, 0);
+    EXPECT_NE(after.pid, before.pid);
+    EXPECT_TRUE(CPU_EQUAL(&after.cpus, &one));
+    EXPECT_EQ(after.threads, before.threads);
 }
 
 TEST_P(Sees, OutputIsThereBeforeTheResultAndOnlyOnce) {

@@ -140,6 +140,7 @@ class Engine {
     Arena arena_;
     std::size_t ring_bytes_;
     shm::Patience patience_;
+    int thread_share_;  // of a worker, of the CPUs of the thread that made the pool
     std::uint64_t probe_word_;
 
     std::mutex mutex_;

@@ -11,7 +11,6 @@
 #include "pool/shared_heap.hpp"
 #include "pool/worker.hpp"
 #include "process/process_state.hpp"
-#include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
@@ -86,7 +85,7 @@ void Engine::start_worker(Worker& worker) {
     orders.watch_time = options_.task_timeout.count() > 0;
     orders.pool_pid = getpid();
     orders.probe_address = reinterpret_cast<std::uint64_t>(&probe_word_);
-    orders.thread_share = static_cast<std::uint64_t>(std::max(1, process_cpu_count() / std::max(1, options_.workers)));
+    orders.thread_share = static_cast<std::uint64_t>(thread_share_);
     orders.initializer = options_.initializer;
 
     process::ChildSpec spec;
