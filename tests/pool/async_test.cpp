@@ -303,4 +303,36 @@ TEST_P(Async, StatsCountItemsAndErrors) {
     EXPECT_EQ(run, 10u);
 }
 
+TEST_P(Async, StatsCountTheTimeOfARunningItem) {
+    if (!isolated()) return;
+    Pool pool(options(1));
+    char path[] = "/tmp/rankpool-runs-XXXXXX";
+    const int fd = mkstemp(path);
+    ASSERT_GE(fd, 0);
+    close(fd);
+    auto endless = pool.apply_async([](const std::string& file) {
+        unlink(file.c_str());
+        while (!rankpool::stop_requested()) sched_yield();
+    }, std::string(path));
+    while (access(path, F_OK) == 0) sched_yield();
+    const auto first = pool.stats().workers[0];
+    EXPECT_EQ(first.items, 0u);
+    EXPECT_GT(first.busy, 0ns);
+    EXPECT_GT(pool.stats().workers[0].busy, first.busy);
+}
+
+TEST_P(Async, StatsKnowOfACallThatHasReturned) {
+    Pool pool(options(1));
+    EXPECT_EQ(pool.stats().workers[0].busy, 0ns);
+    std::chrono::nanoseconds before{0};
+    for (std::uint64_t round = 1; round <= 200; ++round) {
+        EXPECT_EQ(pool.apply([] { return std::string("a result without a fixed size"); }).front(), 'a');
+        const auto stats = pool.stats();
+        ASSERT_EQ(stats.workers[0].items, round);
+        ASSERT_GT(stats.workers[0].busy, before);
+        ASSERT_EQ(stats.imbalance, 0) << "there is one worker only";
+        before = stats.workers[0].busy;
+    }
+}
+
 }  // namespace

@@ -233,6 +233,56 @@ TEST_P(Loss, MaxTasksPerChildReplacesWorkers) {
     EXPECT_EQ(last.get(), numbers(30));
 }
 
+struct Counts {
+    std::uint64_t items = 0, losses = 0, restarts = 0;
+    bool operator==(const Counts&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Counts& counts) {
+    return out << counts.items << " items, " << counts.losses << " losses, " << counts.restarts << " restarts";
+}
+Counts counts_of(Pool& pool) {
+    Counts all;
+    for (const auto& worker : pool.stats().workers) {
+        all.items += worker.items;
+        all.losses += worker.losses;
+        all.restarts += worker.restarts;
+    }
+    return all;
+}
+
+TEST_P(Loss, IsCountedOnce) {
+    Pool pool(options(2));
+    (void)pool.map_outcomes([](int x) {
+        (void)access("/", F_OK);  // items that are no trivial ones: nobody starts them twice
+        return x % 10 == 3 ? die(1) : x;
+    }, numbers(40), {.chunksize = 5});
+    EXPECT_EQ(counts_of(pool), (Counts{36, 4, 4}));
+    EXPECT_EQ(pool.stats().errors, 4u);
+    // Of workers that run nothing.
+    const auto before = pool.workers();
+    for (const auto& worker : before) kill(worker.pid, SIGKILL);
+    for (std::size_t i = 0; i < before.size(); ++i)
+        while (pool.workers()[i].pid == before[i].pid) sched_yield();
+    EXPECT_EQ(counts_of(pool), (Counts{36, 6, 6}));
+}
+
+TEST_P(Loss, IsNotWhatThePoolDidItself) {
+    auto chosen = options(1);
+    chosen.task_timeout = 200ms;
+    chosen.max_tasks_per_child = 3;
+    Pool pool(chosen);
+    EXPECT_EQ(pool.map([](int x) { return x; }, numbers(7)), numbers(7));
+    EXPECT_EQ(counts_of(pool), (Counts{7, 0, 2}));
+    EXPECT_THROW(pool.apply([] { for (;;) pause(); }), rankpool::TaskTimeout);
+    EXPECT_EQ(counts_of(pool), (Counts{7, 0, 3}));
+}
+
+TEST_P(Loss, LeavesTheTimeThatTheWorkerWasBusy) {
+    Pool pool(options(1));
+    EXPECT_THROW(pool.apply([] { return die(1); }), rankpool::WorkerLost);
+    EXPECT_GT(pool.stats().workers[0].busy, 0ns);
+}
+
 TEST_P(Loss, AnInitializerThatDiesIsNotTriedForEver) {
     auto chosen = options(2);
     chosen.initializer = [] { raise(SIGKILL); };

@@ -14,10 +14,10 @@ namespace rankpool {
 /// One worker, the processes that it replaced included.
 struct WorkerStats {
     WorkerInfo worker;
-    std::uint64_t items = 0;     ///< run, those that failed included
-    std::uint64_t losses = 0;    ///< processes that ended unasked
-    std::uint64_t restarts = 0;  ///< processes that were replaced, for whatever reason
-    std::chrono::nanoseconds busy{0};
+    std::uint64_t items = 0;           ///< run to their end, those that threw included
+    std::uint64_t losses = 0;          ///< processes that ended unasked; a time-out is no loss
+    std::uint64_t restarts = 0;        ///< processes that were replaced, for whatever reason
+    std::chrono::nanoseconds busy{0};  ///< spent on items; of worker processes also on those that still run
 };
 
 /// The whole pool. `imbalance` is the largest busy time over the mean, less 1: 0 when all were equally busy.

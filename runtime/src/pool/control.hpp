@@ -83,8 +83,8 @@ struct WorkerPage {
     std::atomic<std::uint64_t> block;                // items in doubt from `running` on; 0: nothing is being run
     std::atomic<std::uint64_t> frame_first;          // fixed-size results from this item on lie behind the ring's tail, or in place, unannounced
     std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started; not_timed behind its end
-    std::atomic<std::int64_t> busy;                  // ns of work so far
-    std::atomic<std::uint64_t> items;                // items run so far
+    std::atomic<std::int64_t> busy;                  // ns of work so far; while it works, less the steady clock at the claim's start
+    std::atomic<std::uint64_t> items;                // items run so far, counted before their results can be seen
     alignas(line) shm::RingHeader ring;              // results: produced by the worker, consumed by the pool
     alignas(line) shm::WaitWord space;               // signalled by the pool when it took results out
 };

@@ -475,16 +475,7 @@ std::vector<WorkerStats> Engine::stats() {
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); }, Clock::now() + 1s);
     std::lock_guard lock(mutex_);
     std::vector<WorkerStats> list;
-    for (const auto& worker : workers_) {
-        WorkerStats now = worker->past;
-        now.worker = info(*worker);
-        if (worker->segment) {
-            const WorkerPage& page = worker->segment->page();
-            now.items += page.items.load(std::memory_order_relaxed);
-            now.busy += std::chrono::nanoseconds(page.busy.load(std::memory_order_relaxed));
-        }
-        list.push_back(std::move(now));
-    }
+    for (const auto& worker : workers_) list.push_back(stats_of(*worker));
     return list;
 }
 

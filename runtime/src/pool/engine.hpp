@@ -129,6 +129,7 @@ class Engine {
     bool works_on(const Worker& worker, const Job& job) const;
     bool nobody_works_on(const Job& job) const;
     WorkerInfo info(const Worker& worker) const;
+    WorkerStats stats_of(const Worker& worker) const;
     std::string describe(const Worker& worker) const;
     std::string how_it_ended(const Worker& worker, const process::Ended& how);
 

@@ -2,6 +2,7 @@
 // why exactly one item is in doubt.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -58,13 +59,20 @@ std::string Engine::how_it_ended(const Worker& worker, const process::Ended& how
     return text;
 }
 
+// Of all its processes.
+WorkerStats Engine::stats_of(const Worker& worker) const {
+    WorkerStats stats = worker.past;
+    stats.worker = info(worker);
+    if (!worker.alive) return stats;
+    const WorkerPage& page = worker.segment->page();
+    stats.items += page.items.load(std::memory_order_relaxed);
+    const std::int64_t busy = page.busy.load(std::memory_order_relaxed);
+    stats.busy += std::chrono::nanoseconds(busy < 0 ? busy + std::chrono::steady_clock::now().time_since_epoch().count() : busy);
+    return stats;
+}
+
 void Engine::start_worker(Worker& worker) {
-    if (worker.segment) {
-        const WorkerPage& page = worker.segment->page();
-        worker.past.items += page.items.load(std::memory_order_relaxed);
-        worker.past.busy += std::chrono::nanoseconds(page.busy.load(std::memory_order_relaxed));
-        ++worker.past.restarts;
-    }
+    if (worker.segment) ++worker.past.restarts;
     ++worker.incarnation;
     worker.pid = 0;
     worker.started = false;
@@ -133,6 +141,7 @@ void Engine::open_mail() {
 
 void Engine::worker_ended(Worker& worker, process::Ended how) {
     drain(worker);
+    worker.past = stats_of(worker);
     worker.alive = false;
     if (!ending_ && !broken_) settle_loss(worker, how);
     if (ending_ || broken_) return;
@@ -149,6 +158,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
     const std::string ended = how_it_ended(worker, how);
     const WorkerPage& page = worker.segment->page();
     const WorkerState state = worker.state();
+    if (state != WorkerState::leaving && !worker.timed_out) ++worker.past.losses;
     if (state == WorkerState::starting || state == WorkerState::initializing) {
         const int attempts = state == WorkerState::starting && how.signal != 0 ? killed_attempts : start_attempts;
         if (++worker.failed_starts < attempts) return;
@@ -157,7 +167,6 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
                                                                     std::to_string(attempts) + " times in a row")));
     }
     worker.failed_starts = 0;
-    if (state != WorkerState::leaving) ++worker.past.losses;
     if (state != WorkerState::working) return;
     const auto found = jobs_.find(page.job.load());
     if (found == jobs_.end() || found->second->cancelled) return;

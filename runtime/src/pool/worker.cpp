@@ -230,6 +230,9 @@ class Worker {
     void run(const Claim& claim) {
         const auto started = Clock::now();
         claim_started_ = started.time_since_epoch().count();
+        claim_begin_ = claim.begin;
+        const std::int64_t busy_before = page_.busy.load(std::memory_order_relaxed);
+        page_.busy.store(busy_before - claim_started_, std::memory_order_relaxed);
         std::uint64_t done = 0;
         std::uint64_t next = claim.begin;
         if (std::exchange(block_job_, claim.job) != claim.job) block_now_ = 1;
@@ -264,8 +267,7 @@ class Worker {
             item_ns_ = took / static_cast<double>(done);
             timed_function_ = claim.function;
         }
-        page_.busy.store(page_.busy.load(std::memory_order_relaxed) + static_cast<std::int64_t>(took), std::memory_order_relaxed);
-        page_.items.store(items_run_, std::memory_order_relaxed);
+        page_.busy.store(busy_before + (finished - started).count(), std::memory_order_relaxed);
         if (finished.time_since_epoch().count() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
     }
 
@@ -438,6 +440,8 @@ class Worker {
         }
         process::flush_standard_output();
         if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
+        // Before the results can be seen: who has them finds the items counted.
+        page_.items.store(items_run_ + (reached - claim_begin_) + (stretch_.error ? 1 : 0), std::memory_order_relaxed);
         return reached;
     }
 
@@ -512,7 +516,7 @@ class Worker {
     shm::Patience patience_;
 
     std::uint64_t next_sequence_ = 0;
-    std::uint64_t items_run_ = 0;
+    std::uint64_t items_run_ = 0, claim_begin_ = 0;  // in claims before this one; where this one begins
     double item_ns_ = 0;
     std::uint64_t timed_function_ = ~std::uint64_t{0};
     std::uint64_t claimed_function_ = 0, asking_function_ = ~std::uint64_t{0};
