@@ -12,10 +12,11 @@ using namespace std::chrono_literals;
 using subprocess::Result;
 
 // Starts `workers` endless tasks and acts once all of them run.
-Result interrupt_tasks(const Words& before, int workers, const std::function<void(pid_t)>& act) {
+Result interrupt_tasks(const Words& before, int workers, const std::function<void(pid_t)>& act, const Words& way = {}) {
     const ScriptDirectory directory;
     Words command = before;
     command.insert(command.end(), {programs().long_tasks, directory.path("list"), std::to_string(workers)});
+    command.insert(command.end(), way.begin(), way.end());
     Result result = subprocess::run(command, {.limit = 30s, .when_printed = "all run", .then = act});
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.left_behind, Words());
@@ -77,6 +78,23 @@ TEST(Interrupt, EndsAJobOfRankrun) {
     const auto result =
         interrupt_tasks({programs().rankrun, "-n", "3"}, 4, [](pid_t rankrun) { send(rankrun, SIGINT); });
     EXPECT_EQ(result.exit_code, 128 + SIGINT);
+    EXPECT_EQ(result.err, "");
+}
+
+TEST(Interrupt, FromATerminalEndsRanksThatWaitAndTheirPools) {
+    for (const std::string way : {"ranks", "spmd"}) {
+        const auto result = interrupt_tasks({"setsid", programs().rankrun, "-n", "3"}, 3,
+                                            [](pid_t rankrun) { kill(-rankrun, SIGINT); }, {way});
+        EXPECT_EQ(result.exit_code, 128 + SIGINT) << way;
+        EXPECT_EQ(result.err, "") << way;
+    }
+}
+
+TEST(Interrupt, IsLeftToAHandlerOfTheProgramAndWorkersIgnoreIt) {
+    const auto result = interrupt_tasks({"setsid"}, 3, [](pid_t program) { kill(-program, SIGINT); }, {"own"});
+    EXPECT_EQ(result.exit_code, 5);
+    EXPECT_EQ(lines_from(result.out, "heard SIGINT").size(), 1u) << result.out;
+    EXPECT_EQ(lines_from(result.out, "3 results, 0 lost").size(), 1u) << result.out;
     EXPECT_EQ(result.err, "");
 }
 
