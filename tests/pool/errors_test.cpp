@@ -1,4 +1,6 @@
 // What a task throws, what a call refuses, and what a pool says when it is no longer open.
+#include <unistd.h>
+
 #include <numeric>
 
 #include "pool/backends.hpp"
@@ -71,10 +73,14 @@ TEST_P(Errors, FailFastStartsNoFurtherItems) {
 
 TEST_P(Errors, ItemsLeftOutByFailFastHaveAnErrorAndNoValue) {
     Pool pool(options(1));
-    const auto fails_first = [](int x) { return x == 0 ? throw std::range_error("the first one") : x; };
-    auto outcomes = pool.map_outcomes(fails_first, numbers(5000), {.chunksize = 1, .on_error = OnError::fail_fast});
+    const auto fails_first = [](int x) {
+        (void)access("/", F_OK);  // they must not all be done before the pool has heard of the error
+        return x == 0 ? throw std::range_error("the first one") : x;
+    };
+    constexpr int count = 50'000;
+    auto outcomes = pool.map_outcomes(fails_first, numbers(count), {.chunksize = 1, .on_error = OnError::fail_fast});
     int left_out = 0;
-    for (int i = 1; i < 5000; ++i) {
+    for (int i = 1; i < count; ++i) {
         auto& outcome = outcomes[static_cast<std::size_t>(i)];
         if (outcome.has_value()) {
             ASSERT_EQ(outcome.value(), i);
