@@ -181,6 +181,16 @@ TEST(PoolAtTheEnd, B045_AProgramThatNeverClosesItsPoolEnds) {
     }
 }
 
+TEST(PoolAtTheEnd, StdExitPastAPoolOnTheStack) {
+    for (const auto how : {exit_without_run, exit_inside_run}) {
+        const auto result = subprocess::run({"/proc/self/exe", std::string(how)});
+        EXPECT_FALSE(result.timed_out) << how;
+        EXPECT_EQ(result.exit_code, 3) << how << ": " << result.err;
+        EXPECT_EQ(result.err, "") << how;
+        EXPECT_TRUE(result.left_behind.empty()) << how << ": " << result.left_behind.front();
+    }
+}
+
 // The child process here is a worker: what a task may do, any child may.
 TEST_P(PoolLifecycle, B046_APoolInAChildProcessWorks) {
     if (!isolated()) return;
