@@ -57,12 +57,13 @@ class Coverage {
     // Calls `use` with the index of each word that holds part of the stretch, and the mask of that part.
     template <class Use>
     void for_words(std::uint64_t begin, std::uint64_t count, Use&& use) const {
-        for (std::uint64_t at = begin - first_, end = at + count; at < end;) {
-            const std::uint64_t bit = at % 64;
-            const std::uint64_t take = std::min<std::uint64_t>(64 - bit, end - at);
-            use(at / 64, (take == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << take) - 1) << bit);
-            at += take;
-        }
+        const std::uint64_t at = begin - first_, end = at + count;
+        const auto below = [](std::uint64_t bit) { return (std::uint64_t{1} << bit) - 1; };  // of 64
+        if (count == 0) return;
+        if (at / 64 == (end - 1) / 64) return use(at / 64, ~below(at % 64) & (~std::uint64_t{0} >> (63 - (end - 1) % 64)));
+        if (at % 64 != 0) use(at / 64, ~below(at % 64));
+        for (std::uint64_t word = (at + 63) / 64; word < end / 64; ++word) use(word, ~std::uint64_t{0});
+        if (end % 64 != 0) use(end / 64, below(end % 64));
     }
 
     std::uint64_t skip(std::uint64_t index) const {

@@ -19,22 +19,25 @@ Segment::Segment(int fd, std::size_t ring_bytes, os::Mapping::Access ring_access
     static_assert(sizeof(WorkerPage) <= 4096);
 }
 
-std::size_t RingProducer::filled() const {
+bool RingProducer::filled_beyond(std::size_t bytes) {
     const shm::RingHeader& ring = segment_.page().ring;
-    return ring.tail.load(std::memory_order_relaxed) - ring.head.load(std::memory_order_acquire);
+    const std::uint64_t tail = ring.tail.load(std::memory_order_relaxed);
+    if (tail - seen_head_ <= bytes) return false;
+    seen_head_ = ring.head.load(std::memory_order_acquire);
+    return tail - seen_head_ > bytes;
 }
 
 std::byte* RingProducer::reserve(std::size_t bytes) {
     WorkerPage& page = segment_.page();
-    while (filled() + bytes > segment_.capacity()) {
+    const std::size_t most = segment_.capacity() - bytes;
+    while (filled_beyond(most)) {
         const auto ticket = page.space.ticket();
-        if (filled() + bytes <= segment_.capacity()) break;
+        if (!filled_beyond(most)) break;
         if (doorbell_) doorbell_();
         // No limit is needed: when the pool is gone, so is this process.
         page.space.wait(ticket, {}, std::chrono::seconds(1));
     }
-    const std::uint64_t tail = page.ring.tail.load(std::memory_order_relaxed);
-    return segment_.ring() + tail % segment_.capacity();
+    return segment_.place(page.ring.tail.load(std::memory_order_relaxed));
 }
 
 void RingProducer::commit(std::size_t bytes) {
@@ -75,7 +78,7 @@ bool RingConsumer::drain(const std::function<void(const ReceivedFrame&)>& take) 
             throw Error("a worker's result ring holds impossible positions");
         std::size_t available = tail - head_;
         if (available == 0) return moved;
-        const std::byte* place = segment_.ring() + head_ % segment_.capacity();
+        const std::byte* place = segment_.place(head_);
         std::size_t taken = 0;
         if (!collecting_) {
             if (available < sizeof(Frame)) throw Error("a worker's result ring holds half a frame");
@@ -119,7 +122,7 @@ bool RingConsumer::drain(const std::function<void(const ReceivedFrame&)>& take) 
 std::span<const std::byte> RingConsumer::behind_tail(std::size_t bytes) const {
     if (bytes > segment_.capacity() - aligned_frame(sizeof(Frame))) return {};
     const std::uint64_t tail = segment_.page().ring.tail.load(std::memory_order_acquire);
-    return {segment_.ring() + (tail + sizeof(Frame)) % segment_.capacity(), bytes};
+    return {segment_.place(tail + sizeof(Frame)), bytes};
 }
 
 }  // namespace rankpool::pool

@@ -25,7 +25,8 @@ class Segment {
     Segment(int fd, std::size_t ring_bytes, os::Mapping::Access ring_access);
 
     WorkerPage& page() const { return *reinterpret_cast<WorkerPage*>(page_.data()); }
-    std::byte* ring() const { return ring_.data(); }
+    /// Where a position of the ring's head or tail is.
+    std::byte* place(std::uint64_t position) const { return ring_.data() + (position & (capacity() - 1)); }
     std::size_t capacity() const { return ring_.size() / 2; }
 
   private:
@@ -46,11 +47,12 @@ class RingProducer {
 
     /// Called whenever the pool must look for the ring to go on.
     void set_doorbell(std::function<void()> ring) { doorbell_ = std::move(ring); }
-    /// Bytes that the pool has not taken out yet.
-    std::size_t filled() const;
+    /// Whether more than `bytes` have not been taken out yet.
+    bool filled_beyond(std::size_t bytes);
 
   private:
     Segment& segment_;
+    std::uint64_t seen_head_ = 0;  // as it was when it was last asked for: the pool's CPU writes there
     std::function<void()> doorbell_;
 };
 

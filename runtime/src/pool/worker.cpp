@@ -35,7 +35,7 @@ constexpr double claim_ns = 200'000;
 // Items below this time are run in blocks of about `block_ns`: noting each of them would cost as much as they do.
 constexpr double trivial_ns = 100;
 constexpr double block_ns = 5'000;
-constexpr std::uint64_t largest_block = 4096;
+constexpr std::uint64_t largest_block = 1 << 15;
 // What was measured before may not hold for these items: blocks grow from one item on, by this factor, as long as each
 // takes no longer than its items may; `block_slack_ns` is what running a block costs by itself.
 constexpr std::uint64_t block_growth = 8;
@@ -228,7 +228,8 @@ class Worker {
     }
 
     void run(const Claim& claim) {
-        const auto started = Clock::now();
+        // A claim behind another begins where that ended: to look at the clock costs as much as a small item.
+        const auto started = reported_idle_ || last_finished_ == Clock::time_point{} ? Clock::now() : last_finished_;
         claim_started_ = started.time_since_epoch().count();
         claim_begin_ = claim.begin;
         const std::int64_t busy_before = page_.busy.load(std::memory_order_relaxed);
@@ -260,7 +261,7 @@ class Worker {
             for (; next < claim.end && !dropped(); ++next) send_error(claim.job, next, error);
         }
         page_.block.store(0, std::memory_order_release);
-        const auto finished = Clock::now();
+        const auto finished = last_finished_ = Clock::now();
         const double took = static_cast<double>((finished - started).count());
         items_run_ += done;
         if (done > 0) {
@@ -268,7 +269,7 @@ class Worker {
             timed_function_ = claim.function;
         }
         page_.busy.store(busy_before + (finished - started).count(), std::memory_order_relaxed);
-        if (finished.time_since_epoch().count() - last_report_ > report_ns || results_.filled() > segment_.capacity() / 2) ring_doorbell();
+        if (finished.time_since_epoch().count() - last_report_ > report_ns || results_.filled_beyond(segment_.capacity() / 2)) ring_doorbell();
     }
 
     bool dropped() const { return job_ != nullptr && job_->dropped.load(std::memory_order_seq_cst) != 0; }
@@ -351,12 +352,13 @@ class Worker {
         std::uint64_t next = begin;
         const bool blocks = block_size(claim) > 1;
         std::int64_t before = blocks ? now_ns() : 0;
-        while (next < end && !stretch_.error && !dropped()) {
+        bool due = false;
+        while (next < end && !stretch_.error && !due && !dropped()) {
             const std::uint64_t from = next;
             next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
             if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
             if (blocks) before = learn_block(next - from, before);
-            if (report_is_due()) break;  // what is done need not wait for what takes long
+            due = next < claim.end && report_is_due();  // what is done need not wait for what takes long
         }
         const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
         std::memcpy(place, &frame, sizeof frame);
@@ -365,7 +367,7 @@ class Worker {
             send_error(job.id, next, std::exchange(stretch_.error, nullptr));
             settle(++next);
         }
-        report_if_due();
+        if (due) ring_doorbell();
         return next;
     }
 
@@ -394,7 +396,7 @@ class Worker {
                 page_.frame_first.store(announced, std::memory_order_release);
             }
             settle(next);
-            if (report_is_due()) {
+            if (next < claim.end && report_is_due()) {
                 announce();
                 ring_doorbell();
             }
@@ -521,6 +523,7 @@ class Worker {
     std::uint64_t timed_function_ = ~std::uint64_t{0};
     std::uint64_t claimed_function_ = 0, asking_function_ = ~std::uint64_t{0};
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
+    Clock::time_point last_finished_{};
     std::int64_t last_report_ = 0, claim_started_ = 0;
     bool reported_idle_ = false;
 

@@ -14,6 +14,10 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <typeinfo>
+#ifdef __GLIBCXX__
+#include <ext/stdio_sync_filebuf.h>
+#endif
 
 #include "os/byte_stream.hpp"
 #include "os/failure.hpp"
@@ -24,6 +28,16 @@
 
 namespace rankpool::process {
 namespace {
+
+// Whether std::cout passes everything on to stdout at once, as it does unless the program said otherwise.
+bool cout_is_unbuffered() {
+#ifdef __GLIBCXX__
+    const std::streambuf* buffer = std::cout.rdbuf();
+    return buffer != nullptr && typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
+#else
+    return false;
+#endif
+}
 
 void replace_environment(const std::vector<std::string>& variables) {
     clearenv();
@@ -65,7 +79,7 @@ void flush_output() {
 }
 
 void flush_standard_output() {
-    std::cout.flush();
+    if (!cout_is_unbuffered()) std::cout.flush();
     if (__fpending(stdout) != 0) std::fflush(stdout);
 }
 
