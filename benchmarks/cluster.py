@@ -5,8 +5,9 @@
     sudo python3 benchmarks/cluster.py --rounds 11
 
 Nodes are connected by a bridge; MPI between them is Open MPI over TCP. Both nodes share this machine's CPUs, so there are as
-many ranks as CPUs, and no more. Each competitor is a job of its own, started by mpirun from the head node; the rest is as in
-run.py. The ideal of cluster_map runs on one node: it has no messages.
+many ranks as CPUs, and no more, and none is bound: each node would take the first CPU. Each competitor is a job of its own,
+started by mpirun from the head node; the rest is as in run.py. The ideal of cluster_map runs on one node: it has no
+messages.
 
 Ends with 1 when a competitor failed, with 77 when this machine cannot have such a cluster.
 """
@@ -51,7 +52,7 @@ class Runner(run.Runner):
         ranks = int(words[program - 1])
         # The last node has what is left over: a rank that only runs the program.
         here = ranks // 2
-        return [words[0], "--host", f"node1:{ranks - here},node2:{here}", "-x", "RANKPOOL_THREADS", "-n", str(ranks), *words[program:]]
+        return [words[0], "--host", f"node1:{ranks - here},node2:{here}", "--bind-to", "none", "-x", "RANKPOOL_THREADS", "-n", str(ranks), *words[program:]]
 
 
 def inside(options):

@@ -23,7 +23,7 @@ build() { # preset [targets…]
 }
 run() { # preset [ctest options…]: the failures of one part do not hide those of the next
     preset=$1; shift
-    (cd "build/$preset" && ctest --output-on-failure "$@") || failed="$failed $preset"
+    (cd "build/$preset" && ctest --output-on-failure -j "$jobs" "$@") || failed="$failed $preset"
 }
 failed=
 

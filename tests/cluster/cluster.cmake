@@ -19,11 +19,12 @@ if(NOT RANKPOOL_SANITIZE)
     RANKPOOL_TEST_CLUSTER_SCRIPT="${CMAKE_CURRENT_SOURCE_DIR}/cluster/cluster.sh"
     RANKPOOL_TEST_WORKERS="$<TARGET_FILE:cluster_workers>"
     RANKPOOL_TEST_LONG_TASKS="$<TARGET_FILE:launch_long_tasks>"
+    RANKPOOL_TEST_CHECKPOINTED="$<TARGET_FILE:launch_checkpointed>"
     RANKPOOL_TEST_IRIS="${PROJECT_SOURCE_DIR}/examples/data/iris.csv"
     RANKPOOL_TEST_BATCH_SCRIPTS="${PROJECT_SOURCE_DIR}/examples/slurm"
     RANKPOOL_TEST_OPENMPI="${RANKPOOL_MPIRUN_openmpi}"
     RANKPOOL_TEST_MPICH="${RANKPOOL_MPIRUN_mpich}")
-  add_dependencies(cluster_tests ${cluster_programs} cluster_workers launch_long_tasks)
+  add_dependencies(cluster_tests ${cluster_programs} cluster_workers launch_long_tasks launch_checkpointed)
   foreach(name IN LISTS RANKPOOL_MPIS)
     add_dependencies(cluster_tests rankpool_module_${name})
   endforeach()

@@ -61,7 +61,7 @@ Words processes_of_jobs() {
 const Programs& programs() {
     static const Programs all{RANKPOOL_TEST_RANKRUN,   RANKPOOL_TEST_WORD_COUNT, RANKPOOL_TEST_SWEEP,
                               RANKPOOL_TEST_MONTE_CARLO, RANKPOOL_TEST_CPU_COUNT, RANKPOOL_TEST_WORKERS,
-                              RANKPOOL_TEST_LONG_TASKS, RANKPOOL_TEST_IRIS,     RANKPOOL_TEST_BATCH_SCRIPTS};
+                              RANKPOOL_TEST_LONG_TASKS, RANKPOOL_TEST_CHECKPOINTED, RANKPOOL_TEST_IRIS,     RANKPOOL_TEST_BATCH_SCRIPTS};
     return all;
 }
 

@@ -25,7 +25,7 @@ Words processes_of_jobs();
 
 /// The programs, built, and the files that they need.
 struct Programs {
-    std::string rankrun, word_count, sweep, monte_carlo, cpu_count, workers, long_tasks, iris, batch_scripts;
+    std::string rankrun, word_count, sweep, monte_carlo, cpu_count, workers, long_tasks, checkpointed, iris, batch_scripts;
 };
 const Programs& programs();
 

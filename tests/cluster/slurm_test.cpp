@@ -72,6 +72,25 @@ TEST_F(Slurm, ExampleMpirun) {
               "node1: 1 workers\nnode2: 1 workers\nnode3: 1 workers\n");
 }
 
+TEST_F(Slurm, ExampleRequeue) {
+    // Four items wait until one of them is told to end: by SIGUSR1, here long before the time is over.
+    const std::string output = file("out");
+    const std::string twice = script("twice.sh", "output=" + output + R"sh(
+job=$(sbatch --parsable --output="$output" --cpus-per-task=1 "$@") || exit 1
+until grep -q held "$output"; do sleep 0.1; done
+scancel --signal=USR1 "$job"
+until [ "$(squeue -h -j "$job" -o %t)" = PD ]; do sleep 0.1; done
+scontrol update JobId="$job" StartTime=now  # by itself Slurm waits for two minutes
+while squeue -h -j "$job" -o %t | grep -q .; do sleep 0.1; done
+scontrol -o show job "$job" | grep -q ' ExitCode=0:0 '
+)sh");
+    const auto result = run({twice, example("requeue.sh"), programs().checkpointed, directory(), "60", "40"});
+    EXPECT_EQ(result.exit_code, 0) << result.err << content(output);
+    EXPECT_NE(content(output).find("SIGUSR1 ended the call"), std::string::npos) << content(output);
+    EXPECT_NE(content(output).find(" of 60 items were there already"), std::string::npos) << content(output);
+    EXPECT_NE(content(output).find("sum 1770\n"), std::string::npos) << content(output);
+}
+
 TEST_F(Slurm, ExampleArray) {
     batch({"--array=1-3", "--cpus-per-task=1"}, {example("array.sh"), programs().monte_carlo, "--paths", "20000"});
     for (const char* seed : {"1", "2", "3"})

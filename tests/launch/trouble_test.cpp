@@ -184,6 +184,15 @@ TEST_P(RankAborts, AndTheJobEndsWithItsCode) {
     }
 }
 
+TEST_P(RankAborts, AndNobodyTakesItForSuccess) {
+    const auto result = trouble(launcher(), {"abort_without_code", waits.front()});
+    EXPECT_NE(result.exit_code, 0);
+    expect_nobody_got_through(result);
+    if (rankrun()) {
+        EXPECT_EQ(result.exit_code, 1);
+    }
+}
+
 // ---- the ranks disagree ----
 
 struct Disagreement {

@@ -484,9 +484,10 @@ class Communicator {
         transport_->allreduce(comm::bytes_of(send), comm::writable_bytes_of(receive), comm::fold_of<std::ranges::range_value_t<Send>>(op));
     }
 
-    /// Ends all ranks of the job, now, with this exit code. Local. MPI_Abort.
+    /// Ends all ranks of the job, now, with this exit code; with 1 where its low byte, which is all that an exit code has, is
+    /// 0: launchers would take that for success. Local. MPI_Abort.
     [[noreturn]] void abort(int exit_code) const {
-        transport_->abort(exit_code);
+        transport_->abort((exit_code & 0xff) != 0 ? exit_code : 1);
         std::abort();  // never comes here; not all compilers see that
     }
 

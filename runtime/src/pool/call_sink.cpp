@@ -13,8 +13,8 @@
 namespace rankpool::pool {
 namespace {
 
-// Results are stored in blocks of this size, larger ones alone.
-constexpr std::size_t storage_block = std::size_t{1} << 20;
+// Results are stored in blocks, the first of this size, each as large as all before it, larger results alone.
+constexpr std::size_t first_storage_block = std::size_t{1} << 20, largest_storage_block = std::size_t{64} << 20;
 
 // Smaller memory is likely to be some that was used before, and has its pages.
 constexpr std::size_t fresh_memory = std::size_t{4} << 20;
@@ -25,7 +25,7 @@ void prepare_pages(void* memory, std::size_t bytes) noexcept {
     if (bytes < fresh_memory) return;
     const auto begin = os::whole_pages(reinterpret_cast<std::uintptr_t>(memory));
     const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / os::page_size() * os::page_size();
-    (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    wire::prefer_large_pages(memory, bytes);
     (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
 }
 
@@ -49,21 +49,26 @@ void CallSink::placed(std::uint64_t first, std::uint64_t count) {
     if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
 }
 
-void CallSink::value(std::uint64_t index, std::span<const std::byte> bytes) {
-    if (checkpoint != nullptr) checkpoint->add(index, 1, bytes);
+void CallSink::values(std::uint64_t first, std::span<const std::span<const std::byte>> all) {
+    for (std::size_t i = 0; checkpoint != nullptr && i < all.size(); ++i) checkpoint->add(first + i, 1, all[i]);
     std::lock_guard lock(mutex);
+    for (const auto bytes : all) store(static_cast<std::size_t>(first++), bytes);
+}
+
+void CallSink::store(std::size_t index, std::span<const std::byte> bytes) {
     auto& storage = output_.storage;
     // A block never grows beyond what it reserved: views into it stay valid.
     if (storage.empty() || storage.back().capacity() - storage.back().size() < bytes.size()) {
+        const std::size_t block = storage.empty() ? first_storage_block : std::min(2 * storage.back().capacity(), largest_storage_block);
         storage.emplace_back();
         // A call of one item needs no more than that item.
-        storage.back().reserve(count_ == 1 ? bytes.size() : std::max(bytes.size(), storage_block));
+        storage.back().reserve(count_ == 1 ? bytes.size() : std::max(bytes.size(), block));
     }
     std::byte* place = storage.back().grow(bytes.size());
     if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
-    output_.values[static_cast<std::size_t>(index)] = {place, bytes.size()};
+    output_.values[index] = {place, bytes.size()};
     ++arrived_;
-    if (!has_.empty()) has_[static_cast<std::size_t>(index)] = true;
+    if (!has_.empty()) has_[index] = true;
 }
 
 void CallSink::failed(std::uint64_t index, Failure failure) {

@@ -18,7 +18,8 @@ class CallSink final : public Sink {
 
     void fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) override;
     void placed(std::uint64_t first, std::uint64_t count) override;
-    void value(std::uint64_t index, std::span<const std::byte> bytes) override;
+    void value(std::uint64_t index, std::span<const std::byte> bytes) override { values(index, {&bytes, 1}); }
+    void values(std::uint64_t first, std::span<const std::span<const std::byte>> all) override;
     void failed(std::uint64_t index, Failure failure) override;
     void rest_failed(Failure failure) override;
 
@@ -38,6 +39,8 @@ class CallSink final : public Sink {
     std::function<void()> on_failure;
 
   private:
+    void store(std::size_t index, std::span<const std::byte> bytes);
+
     CallOutput& output_;
     std::size_t count_;
     std::uint32_t result_size_;

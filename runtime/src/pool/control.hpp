@@ -23,6 +23,7 @@
 // The pool believes nothing that a worker wrote: every index, size and offset is checked (result_ring.hpp).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -81,7 +82,7 @@ struct WorkerPage {
     std::atomic<std::uint64_t> claimed_end;          // its claim is [.., claimed_end)
     std::atomic<std::uint64_t> running;              // first item that is not known to be done
     std::atomic<std::uint64_t> block;                // items in doubt from `running` on; 0: nothing is being run
-    std::atomic<std::uint64_t> frame_first;          // fixed-size results from this item on lie behind the ring's tail, or in place, unannounced
+    std::atomic<std::uint64_t> frame_first;          // results from this item on lie behind the ring's tail, or in place, unannounced
     std::atomic<std::int64_t> since;                 // steady clock, ns, when the item (block) was started; not_timed behind its end
     std::atomic<std::int64_t> busy;                  // ns of work so far; while it works, less the steady clock at the claim's start
     std::atomic<std::uint64_t> items;                // items run so far, counted before their results can be seen
@@ -90,8 +91,9 @@ struct WorkerPage {
 };
 
 /// What lies in a result ring, one frame behind the other, each aligned to 16 bytes.
-/// `placed`: fixed-size results that were written where the caller wants them; no payload.
-enum class FrameKind : std::uint32_t { fixed = 1, value = 2, error = 3, initializer_error = 4, placed = 5 };
+/// `placed`: fixed-size results that were written where the caller wants them; no payload. `values`: results of any size, one
+/// behind the other, each with its length (8 bytes) in front and padding to 8 bytes behind it.
+enum class FrameKind : std::uint32_t { fixed = 1, value = 2, error = 3, initializer_error = 4, placed = 5, values = 6 };
 struct Frame {
     FrameKind kind;
     std::uint32_t reserved;
@@ -106,5 +108,10 @@ inline constexpr std::size_t frame_alignment = 16;
 constexpr std::size_t aligned_frame(std::size_t bytes) {
     return (bytes + frame_alignment - 1) / frame_alignment * frame_alignment;
 }
+
+/// What a frame of values takes in a ring of this capacity, at most.
+constexpr std::size_t values_room(std::size_t capacity) { return std::min<std::size_t>(capacity / 8, std::size_t{1} << 16); }
+/// What one of them takes there.
+constexpr std::size_t value_room(std::size_t bytes) { return sizeof(std::uint64_t) + (bytes + 7) / 8 * 8; }
 
 }  // namespace rankpool::pool

@@ -434,6 +434,18 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
             if (job.result_size != 0 || header.count != 1) throw Error("a worker sent a result of the wrong kind");
             if (!job.coverage.has(header.first) && job.sink != nullptr) job.sink->value(header.first, frame.payload);
             break;
+        case FrameKind::values: {
+            if (job.result_size != 0) throw Error("a worker sent results of the wrong kind");
+            values_.clear();
+            auto rest = frame.payload;
+            for (std::uint64_t i = 0; i < header.count; ++i) {
+                const auto value = take_value(rest);
+                if (!value) throw Error("a worker sent a damaged frame of results");
+                values_.push_back(*value);
+            }
+            deliver_values(job, header.first, values_);
+            return;
+        }
         case FrameKind::error:
             if (header.count != 1) throw Error("a worker sent an error of the wrong kind");
             if (!job.coverage.has(header.first) && job.sink != nullptr)
@@ -453,6 +465,17 @@ void Engine::deliver_placed(Job& job, std::uint64_t first, std::uint64_t count) 
     }
     for (std::uint64_t i = first; i < first + count; ++i)
         if (job.coverage.add(i, 1) == 1 && job.sink != nullptr) job.sink->placed(i, 1);
+}
+
+void Engine::deliver_values(Job& job, std::uint64_t first, std::span<const std::span<const std::byte>> all) {
+    job.delivered = true;
+    if (job.coverage.count(first, all.size()) == 0) {
+        job.coverage.add(first, all.size());
+        if (job.sink != nullptr) job.sink->values(first, all);
+        return;
+    }
+    for (const auto value : all)
+        if (job.coverage.add(first++, 1) == 1 && job.sink != nullptr) job.sink->value(first - 1, value);
 }
 
 void Engine::terminate(const std::exception_ptr& why, int signal) {

@@ -105,6 +105,7 @@ class Engine {
     void start_worker(Worker& worker);
     void place(Job& job, JobBlock& block, const Items& items);
     void deliver_placed(Job& job, std::uint64_t first, std::uint64_t count);
+    void deliver_values(Job& job, std::uint64_t first, std::span<const std::span<const std::byte>> all);
     bool advance();
     void open_mail();
     void worker_ended(Worker& worker, process::Ended how);
@@ -174,6 +175,7 @@ class Engine {
     };
     std::deque<PendingRange> pending_;
     std::deque<std::pair<std::uint64_t, JobId>> open_ranges_;  // (sequence, job), published and not retired
+    std::vector<std::span<const std::byte>> values_;  // of the frame that is being read
     bool check_orphans_ = false;
     // Kills by the kernel for want of memory, of whomever: at the last look but one, and at the last. A look comes at most once
     // a second, so a worker's end is known long before its kill is among `before`.

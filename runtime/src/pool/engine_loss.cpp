@@ -184,6 +184,11 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
             if (job.coverage.add(i, 1) == 1 && job.sink != nullptr)
                 job.sink->fixed(i, 1, results.data() + (i - first) * job.result_size);
         job.delivered = true;
+    } else if (job.result_size == 0 && first < running && job.coverage.inside(first, running - first) && worker.fault.empty()) {
+        auto rest = worker.ring->behind_tail(values_room(ring_bytes_) - sizeof(Frame));
+        std::vector<std::span<const std::byte>> values;
+        for (auto value = take_value(rest); value && values.size() < running - first; value = take_value(rest)) values.push_back(*value);
+        if (values.size() == running - first) deliver_values(job, first, values);
     }
 
     const std::uint64_t block = std::min(page.block.load(), end - running);

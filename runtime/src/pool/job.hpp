@@ -80,6 +80,10 @@ class Sink {
     /// Fixed-size results that lie where JobOptions::rows wanted them.
     virtual void placed(std::uint64_t first, std::uint64_t count) = 0;
     virtual void value(std::uint64_t index, std::span<const std::byte> bytes) = 0;
+    /// Those from `first` on, one behind the other.
+    virtual void values(std::uint64_t first, std::span<const std::span<const std::byte>> all) {
+        for (const auto bytes : all) value(first++, bytes);
+    }
     virtual void failed(std::uint64_t index, Failure failure) = 0;
     /// Every index that has nothing yet fails with this; nothing comes after it.
     virtual void rest_failed(Failure failure) = 0;

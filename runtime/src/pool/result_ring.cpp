@@ -69,6 +69,16 @@ void RingProducer::send(Frame frame, std::span<const std::byte> payload) {
     }
 }
 
+std::optional<std::span<const std::byte>> take_value(std::span<const std::byte>& rest) {
+    std::uint64_t length = 0;
+    if (rest.size() < sizeof length) return std::nullopt;
+    std::memcpy(&length, rest.data(), sizeof length);
+    if (length > rest.size() || value_room(static_cast<std::size_t>(length)) > rest.size()) return std::nullopt;
+    const auto value = rest.subspan(sizeof length, static_cast<std::size_t>(length));
+    rest = rest.subspan(value_room(value.size()));
+    return value;
+}
+
 bool RingConsumer::drain(const std::function<void(const ReceivedFrame&)>& take) {
     WorkerPage& page = segment_.page();
     bool moved = false;

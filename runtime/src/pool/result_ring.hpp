@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "os/memory.hpp"
@@ -62,6 +63,9 @@ struct ReceivedFrame {
     std::span<const std::byte> payload;
 };
 
+/// Takes the first value off what is left of a frame of values; empty where there is no whole one.
+std::optional<std::span<const std::byte>> take_value(std::span<const std::byte>& rest);
+
 /// The pool's end. It believes nothing: impossible positions or sizes throw Error, which costs that worker its life.
 class RingConsumer {
   public:
@@ -69,7 +73,7 @@ class RingConsumer {
 
     /// Hands every complete frame to `take`, then frees its space. Returns whether anything moved.
     bool drain(const std::function<void(const ReceivedFrame&)>& take);
-    /// Of a dead worker: the fixed-size results that lie behind the tail, from item `first` on.
+    /// Of a dead worker: the first bytes of the results that lie behind the tail.
     std::span<const std::byte> behind_tail(std::size_t bytes) const;
 
   private:

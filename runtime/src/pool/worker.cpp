@@ -327,7 +327,7 @@ class Worker {
     std::uint64_t run_loaded(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin,
                              std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
-        if (result_size == 0) return run_serialized(job, function, begin, end);
+        if (result_size == 0) return run_serialized(job, function, claim, begin, end);
         if (job.results != JobBlock::nowhere) return run_in_place(job, function, claim, begin, end);
         const std::size_t most = (segment_.capacity() / 4 - sizeof(Frame)) / result_size;
         if (most == 0) return run_large(job, function, begin, end);
@@ -473,21 +473,48 @@ class Worker {
         return next - begin;
     }
 
-    std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
+    std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
         std::uint64_t next = begin;
-        for (; next < end && !dropped(); ++next) {
+        while (next < end && !dropped()) next = run_values(job, function, claim, next, end);
+        return next - begin;
+    }
+
+    // Results of any size, gathered in the ring itself: one frame, ended early by an item that throws, or whose result has no
+    // room in it.
+    std::uint64_t run_values(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
+        const std::size_t room = values_room(segment_.capacity());
+        std::byte* place = results_.reserve(room);
+        page_.frame_first.store(begin, std::memory_order_release);
+        std::size_t used = sizeof(Frame);
+        std::uint64_t next = begin;
+        bool due = false, fits = true;
+        while (next < end && !due && !dropped()) {
             encoded_.clear();
             stretch_.encoded = &encoded_;
-            page_.frame_first.store(next, std::memory_order_relaxed);
             run_block(function, next, next + 1);
-            if (stretch_.error)
-                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
-            else
-                results_.send({FrameKind::value, 0, job.id, next, 1, 0, 0}, encoded_);
-            settle(next + 1);
-            report_if_due();
+            fits = value_room(encoded_.size()) <= room - used;
+            if (stretch_.error || !fits) break;
+            const std::uint64_t length = encoded_.size();
+            std::memcpy(place + used, &length, sizeof length);
+            if (length > 0) std::memcpy(place + used + sizeof length, encoded_.data(), encoded_.size());
+            used += value_room(encoded_.size());
+            settle(++next);
+            due = next < claim.end && report_is_due();  // what is done need not wait for what takes long
         }
-        return next - begin;
+        if (next > begin) {
+            const Frame frame{FrameKind::values, 0, job.id, begin, next - begin, used - sizeof(Frame), 0};
+            std::memcpy(place, &frame, sizeof frame);
+            results_.commit(aligned_frame(used));
+        }
+        if (stretch_.error) {
+            send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+            settle(++next);
+        } else if (!fits) {
+            results_.send({FrameKind::value, 0, job.id, next, 1, 0, 0}, encoded_);
+            settle(++next);
+        }
+        if (due) ring_doorbell();
+        return next;
     }
 
     void send_error(std::uint64_t job, std::uint64_t index, const std::exception_ptr& error) {

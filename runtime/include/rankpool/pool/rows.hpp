@@ -28,7 +28,11 @@ class Rows {
     template <class Range>
     explicit Rows(Range&& items) {
         if constexpr (!task::in_rows<Item>) {
+            std::size_t expected = 0;  // items; 0 where nobody knows
+            if constexpr (std::ranges::sized_range<Range>) expected = static_cast<std::size_t>(std::ranges::size(items));
+            ends_.reserve(expected);
             for (auto&& item : items) {
+                if (ends_.size() == sample && expected > sample) bytes_.reserve((bytes_.size() / sample + 1) * expected / 8 * 9);
                 const std::size_t before = bytes_.size();
                 try {
                     wire::encode<Item>(bytes_, item);
@@ -65,6 +69,8 @@ class Rows {
     }
 
   private:
+    static constexpr std::size_t sample = 1024;  // items that tell how large the others may be
+
     std::map<std::size_t, std::exception_ptr> refused_;  // by index
     wire::Buffer bytes_;
     std::vector<std::uint64_t> ends_;
