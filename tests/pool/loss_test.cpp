@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "pool/backends.hpp"
+#include "support/item_log.hpp"
 
 namespace {
 
@@ -165,6 +166,26 @@ TEST_P(Loss, OutcomesOfAPoolThatBreaksSayWhatBrokeIt) {
             EXPECT_EQ(outcome.value(), i);
         else
             EXPECT_THROW(outcome.value(), rankpool::BrokenProcessPool);
+    }
+}
+
+// Results that share a frame with that of the lost item, which is never finished.
+TEST_P(Loss, KeepsWhatWasDoneBefore) {
+    for (const std::size_t length : {3u, 300u, 30'000u, 300'000u}) {
+        const item_log::ItemLog log;
+        Pool pool(options(1));
+        const auto work = [length, path = log.path()](int x) {
+            item_log::note(path, static_cast<std::uint64_t>(x), item_log::Moment::started);
+            return std::string(length + static_cast<std::size_t>(x), static_cast<char>(x == 25 ? die(1) : 'a' + x % 20));
+        };
+        auto outcomes = pool.map_outcomes(work, numbers(40), {.chunksize = 40});
+        for (int i = 0; i < 40; ++i) {
+            auto& outcome = outcomes[static_cast<std::size_t>(i)];
+            ASSERT_EQ(outcome.has_value(), i != 25) << i;
+            if (i == 25) continue;
+            EXPECT_EQ(outcome.value(), std::string(length + static_cast<std::size_t>(i), static_cast<char>('a' + i % 20)));
+        }
+        for (const auto& [item, times] : log.read()) EXPECT_EQ(times.started, 1) << item;
     }
 }
 
