@@ -92,7 +92,7 @@ void CallSink::rest_failed(Failure failure) {
     if (failures_.empty() && on_failure) on_failure();
 }
 
-void CallSink::settle(const std::exception_ptr& refused) {
+std::exception_ptr CallSink::settle(const std::exception_ptr& refused) {
     for (const auto& [index, failure] : failures_)
         output_.errors.emplace(static_cast<std::size_t>(index), exception_of(failure, static_cast<std::size_t>(index)));
     std::exception_ptr rest = refused;
@@ -100,11 +100,12 @@ void CallSink::settle(const std::exception_ptr& refused) {
     if (rest) output_.error = rest;
     // An item's own error says more than what befell the pool.
     if (!output_.errors.empty()) output_.error = output_.errors.begin()->second;
-    if (!output_.keep_errors) return;
+    if (!output_.keep_errors) return rest;
     // Those that were dropped because another failed never began.
-    if (!rest) rest = std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
+    const auto others = rest ? rest : std::make_exception_ptr(CancelledError("the item was not started: another one had failed, and the call was to fail fast"));
     for (std::size_t i = 0; i < count_; ++i)
-        if (!has_[i]) output_.errors.emplace(i, rest);
+        if (!has_[i]) output_.errors.emplace(i, others);
+    return rest;
 }
 
 }  // namespace rankpool::pool

@@ -28,8 +28,8 @@ class CallSink final : public Sink {
     /// Items that have their result or error.
     std::size_t arrived() const { return arrived_; }
     /// Turns errors into exceptions; to be called when the call is over. `refused`: why items were never given to a worker, or
-    /// null.
-    void settle(const std::exception_ptr& refused);
+    /// null. Returns what befell those that have nothing; null where all have something.
+    std::exception_ptr settle(const std::exception_ptr& refused);
 
     /// Guards everything here.
     std::mutex mutex;

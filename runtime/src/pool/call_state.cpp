@@ -200,7 +200,7 @@ void Call::handle() {
 }
 
 void Call::complete() {
-    sink_.settle(refused_);
+    if (const auto rest = sink_.settle(refused_); rest && is_broken_pool(rest)) core_->break_down(rest);
     if (refused_ && sink_.arrived() == 0) output_.ended = true;  // a pool that takes nothing: no item's error
     if (plan_.checkpoint) finish_checkpoint();
     core_->count_results(sink_.arrived(), sink_.failures(), plan_.checkpoint ? plan_.checkpoint->restored() : 0);

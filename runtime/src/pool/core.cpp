@@ -49,6 +49,7 @@ KnownFunction::~KnownFunction() {
 Core::Work::Work(std::shared_ptr<Core> core) : core_(std::move(core)) {
     std::lock_guard lock(core_->mutex_);
     core_->check_open();
+    if (core_->broken_) std::rethrow_exception(core_->broken_);
     ++core_->works_;
 }
 
@@ -167,6 +168,11 @@ void Core::check_open() const {
         case Phase::closed: throw PoolClosed("the pool was closed: it takes no new work; make another pool");
         case Phase::terminated: throw PoolClosed("the pool was terminated: it takes no new work; make another pool");
     }
+}
+
+void Core::break_down(const std::exception_ptr& why) {
+    std::lock_guard lock(mutex_);
+    if (!broken_) broken_ = why;
 }
 
 bool Core::in_callback() const { return calling_back == this; }

@@ -99,6 +99,8 @@ class Core : public std::enable_shared_from_this<Core> {
     /// Where all workers are this process's own. To be used by who holds a Work.
     Engine* own() const { return own_; }
     void check_open() const;
+    /// A site can do nothing more: the pool takes no new work, and says why.
+    void break_down(const std::exception_ptr& why);
     /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
     void check_may_wait(const char* what) const;
     /// Whether this thread is running a callback of this pool.
@@ -132,6 +134,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::mutex mutex_;
     std::condition_variable changed_;
     int works_ = 0;
+    std::exception_ptr broken_;
     std::deque<std::shared_ptr<Attended>> to_attend_;
     std::deque<std::function<void()>> callbacks_;
     std::set<Stream*> streams_;

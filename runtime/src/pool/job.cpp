@@ -46,6 +46,16 @@ std::exception_ptr exception_of(const Failure& failure, std::optional<std::size_
     return wire::decode_exception(failure.error, RemoteInfo{"", item, failure.worker, ""});
 }
 
+bool is_broken_pool(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const BrokenProcessPool&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 OpenFunction::OpenFunction(std::span<const std::byte> packed) {
     os::ByteReader in(packed);
     const auto bytes = in.get<std::uint64_t>();

@@ -70,6 +70,7 @@ struct Failure {
 Failure failure_of(const std::exception_ptr& error, const WorkerInfo& worker = {});
 /// The exception of an item, or of a call as a whole.
 std::exception_ptr exception_of(const Failure& failure, std::optional<std::size_t> item);
+bool is_broken_pool(const std::exception_ptr& error);
 
 /// Takes results, each index once, in any order. Called by whoever drives the pool, with the pool locked: must be quick
 /// and must not call back.

@@ -39,6 +39,7 @@ class Stream::Chunk final : public Sink {
         deliver(index, std::move(ready));
     }
     void rest_failed(Failure failure) override {
+        if (const auto why = exception_of(failure, std::nullopt); is_broken_pool(why)) stream_.core_->break_down(why);
         for (std::uint64_t i = 0; i < has_.size(); ++i)
             if (!has_[i]) failed(first_ + i, failure);
     }
@@ -182,6 +183,7 @@ void Stream::give(std::shared_ptr<Chunk> chunk) {
             return;
         } catch (...) {
             refused = std::current_exception();
+            if (is_broken_pool(refused)) core_->break_down(refused);
         }
     }
     for (std::uint64_t i = 0; i < chunk->count(); ++i) {

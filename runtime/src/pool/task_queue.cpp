@@ -15,16 +15,6 @@ constexpr std::size_t no_site = ~std::size_t{0};
 // Functions of tasks that are over wait for the next occasion to be freed, but not more than this many.
 constexpr std::size_t most_released = 64;
 
-bool is_broken_pool(const Failure& failure) {
-    try {
-        std::rethrow_exception(exception_of(failure, std::nullopt));
-    } catch (const BrokenProcessPool&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 }  // namespace
 
 // ---- a task, as its site sees it ----
@@ -63,7 +53,7 @@ void Task::failed(std::uint64_t index, Failure failure) {
 
 void Task::rest_failed(Failure failure) {
     const std::lock_guard lock(queue_->mutex_);
-    if (!queue_->end_ && is_broken_pool(failure)) queue_->break_down(failure);
+    if (!queue_->end_ && is_broken_pool(exception_of(failure, std::nullopt))) queue_->break_down(failure);
     const Failure& why = queue_->end_ ? *queue_->end_ : failure;
     for (Result& result : results_) {
         if (result.there) continue;
@@ -196,7 +186,7 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     lock.lock();
     if (!refused) return;
     Failure failure = failure_of(refused);
-    if (!end_ && is_broken_pool(failure)) break_down(failure);
+    if (!end_ && is_broken_pool(exception_of(failure, std::nullopt))) break_down(failure);
     task->refused_ = broken_.has_value();
     for (Task::Result& result : task->results_) {
         if (end_)

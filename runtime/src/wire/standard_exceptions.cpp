@@ -2,6 +2,7 @@
 
 #include <any>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -182,7 +183,12 @@ constexpr Entry regex_error{
         return known != nullptr;
     },
     [](Reader& in, const std::string& text, const RemoteInfo& origin) -> StandardBody {
-        const auto code = static_cast<std::regex_constants::error_type>(in.read<int>());
+        const int number = in.read<int>();
+        // The library has codes of its own behind the last one; the enumeration can hold none beyond this.
+        constexpr int most = static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::regex_constants::error_stack) + 1)) - 1;
+        if (number < 0 || number > most)
+            throw SerializationError("damaged data: a regex_error with the unknown code " + std::to_string(number));
+        const auto code = static_cast<std::regex_constants::error_type>(number);
         return {[=](bool nested) { return arrived(std::regex_error(code), text, origin, nested); }};
     }};
 
