@@ -231,8 +231,13 @@ TEST(PoolArguments, AreCheckedWithTheirValueInTheText) {
     refused({.max_tasks_per_child = -4}, "-4");
     refused({.max_retries = -5}, "-5");
     refused({.task_timeout = std::chrono::nanoseconds(-6)}, "-6");
-    refused({.backend = rankpool::Backend::threads, .task_timeout = std::chrono::seconds(1)}, "task_timeout");
-    refused({.backend = rankpool::Backend::serial, .max_tasks_per_child = 3}, "max_tasks_per_child");
+    refused({.backend = rankpool::Backend::threads, .task_timeout = std::chrono::seconds(1)}, "task_timeout = 1000000000 ns");
+    refused({.backend = rankpool::Backend::threads, .task_timeout = std::chrono::nanoseconds(-6)}, "-6 ns; expected");
+    refused({.backend = rankpool::Backend::serial, .max_tasks_per_child = 3}, "max_tasks_per_child = 3");
+    refused({.backend = static_cast<rankpool::Backend>(77)}, "backend = 77");
+    refused({.on_loss = static_cast<rankpool::OnLoss>(78)}, "on_loss = 78");
+    Pool pool({.backend = rankpool::Backend::serial});
+    EXPECT_THROW(pool.map([](int x) { return x; }, {1}, {.on_error = static_cast<OnError>(79)}), std::invalid_argument);
     if (ranks() == 0) refused({.backend = rankpool::Backend::ranks}, "ranks");
 }
 

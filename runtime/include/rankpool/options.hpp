@@ -16,7 +16,7 @@ enum class Backend {
     ranks,      ///< child processes of the job's ranks, on every node of the job
     processes,  ///< child processes of this process
     threads,    ///< threads of this process: for debugging and for work that waits on I/O; no isolation from crashes
-    serial,     ///< the calling thread: for debugging; no isolation
+    serial,     ///< the calling thread, which is the only worker: for debugging; no isolation
 };
 
 /// What an item's exception does to the rest of its call.

@@ -24,6 +24,7 @@ class CallSink final : public Sink {
     void rest_failed(Failure failure) override;
 
     bool any_failed() const { return !failures_.empty() || rest_; }
+    bool rest_has_failed() const { return rest_; }
     std::size_t failures() const { return failures_.size(); }
     /// Items that have their result or error.
     std::size_t arrived() const { return arrived_; }

@@ -81,7 +81,7 @@ bool Call::settled_locked() const {
 }
 
 bool Call::wants_dropping_locked() const {
-    return !dropped_ && (refused_ || ending_ || (plan_.options.fail_fast && sink_.any_failed()));
+    return !dropped_ && (refused_ || ending_ || sink_.rest_has_failed() || (plan_.options.fail_fast && sink_.any_failed()));
 }
 
 bool Call::wants_batch_locked() const {
@@ -348,6 +348,8 @@ std::optional<DrainGuard::Time> end_of_slurm_job(std::chrono::seconds before) {
 void check(const MapOptions& options) {
     if (options.stop_before_end.count() < 0 || options.stop_before_end.count() > last_second)
         throw std::invalid_argument("Pool: stop_before_end = " + std::to_string(options.stop_before_end.count()) + " s; expected 0 (not) or more, at most " + std::to_string(last_second) + " s");
+    if (options.on_error < OnError::finish_all || options.on_error > OnError::fail_fast)
+        throw std::invalid_argument("Pool: on_error = " + std::to_string(static_cast<int>(options.on_error)) + "; expected one of OnError's enumerators");
     if (!options.checkpoint.empty()) return;
     if (!options.checkpoint_tag.empty()) throw std::invalid_argument("Pool: checkpoint_tag = \"" + options.checkpoint_tag + "\" without a checkpoint that it could belong to");
     if (options.stop_before_end.count() > 0) throw std::invalid_argument("Pool: stop_before_end without a checkpoint: what was finished would be lost");

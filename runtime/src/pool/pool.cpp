@@ -18,13 +18,19 @@ void check(const PoolOptions& options, const char* who) {
     if (options.max_tasks_per_child < 0)
         refuse("max_tasks_per_child = " + std::to_string(options.max_tasks_per_child) + "; expected 0 (no limit) or more");
     if (options.max_retries < 0) refuse("max_retries = " + std::to_string(options.max_retries) + "; expected 0 or more");
-    const bool isolated = options.backend != Backend::threads && options.backend != Backend::serial;
-    if (!isolated && options.task_timeout.count() != 0)
-        refuse("task_timeout cannot be kept on threads or in the calling thread: nobody can stop them; use Backend::processes");
-    if (!isolated && options.max_tasks_per_child != 0)
-        refuse("max_tasks_per_child means nothing on threads or in the calling thread; use Backend::processes");
     if (options.task_timeout.count() < 0)
         refuse("task_timeout = " + std::to_string(options.task_timeout.count()) + " ns; expected 0 (none) or more");
+    if (options.backend < Backend::automatic || options.backend > Backend::serial)
+        refuse("backend = " + std::to_string(static_cast<int>(options.backend)) + "; expected one of Backend's enumerators");
+    if (options.on_loss < OnLoss::fail_item || options.on_loss > OnLoss::break_pool)
+        refuse("on_loss = " + std::to_string(static_cast<int>(options.on_loss)) + "; expected one of OnLoss's enumerators");
+    const bool isolated = options.backend != Backend::threads && options.backend != Backend::serial;
+    if (!isolated && options.task_timeout.count() != 0)
+        refuse("task_timeout = " + std::to_string(options.task_timeout.count()) +
+               " ns cannot be kept on threads or in the calling thread: nobody can stop them; use Backend::processes");
+    if (!isolated && options.max_tasks_per_child != 0)
+        refuse("max_tasks_per_child = " + std::to_string(options.max_tasks_per_child) +
+               " means nothing on threads or in the calling thread; use Backend::processes");
 }
 
 pool::EngineOptions engine_options(const PoolOptions& options, const char* who) {
