@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <numeric>
+#include <sched.h>
 
 #include "pool/backends.hpp"
 #include "support/item_log.hpp"
@@ -251,6 +252,27 @@ TEST_P(Errors, AFailingInitializerBreaksThePoolAndSaysWhy) {
     } catch (const rankpool::BrokenProcessPool& error) {
         EXPECT_NE(std::string(error.what()).find("no licence"), std::string::npos) << error.what();
     }
+}
+
+TEST_P(Errors, AnInitializerThatFailsInOneWorkerBreaksThePool) {
+    if (!isolated()) return;
+    auto chosen = options(3);
+    chosen.initializer = [] { if (rankpool::current_worker()->index == 2) throw std::runtime_error("no licence"); };
+    Pool pool(chosen);
+    const auto same = [](int x) { return x; };
+    const auto is_broken = [&] {
+        try {
+            pool.map(same, {1});
+            return false;
+        } catch (const rankpool::BrokenProcessPool& error) {
+            EXPECT_NE(std::string(error.what()).find("no licence"), std::string::npos) << error.what();
+            return true;
+        }
+    };
+    while (!is_broken()) sched_yield();  // that worker may be on another rank, which has to say so
+    EXPECT_THROW(pool.apply(same, 1), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_outcomes(same, numbers(100)), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.imap(same, numbers(100)).next(), rankpool::BrokenProcessPool);
 }
 
 int initialized = 0;

@@ -101,6 +101,8 @@ Core::Core(int processes, EngineOptions options, std::shared_ptr<comm::Transport
 
 void Core::open_sites(Manager& manager, int processes, const EngineOptions& options) {
     sites_ = manager.open_sites(processes, options, size_);
+    // None of the others notices when one site's workers are gone.
+    for (auto& site : sites_) site->when_broken([this](const std::exception_ptr& why) { break_down(why); });
     if (sites_.size() == 1) own_ = sites_.front()->engine();
 }
 
@@ -173,6 +175,11 @@ void Core::check_open() const {
 void Core::break_down(const std::exception_ptr& why) {
     std::lock_guard lock(mutex_);
     if (!broken_) broken_ = why;
+}
+
+std::exception_ptr Core::broken() {
+    std::lock_guard lock(mutex_);
+    return broken_;
 }
 
 bool Core::in_callback() const { return calling_back == this; }

@@ -101,6 +101,8 @@ class Core : public std::enable_shared_from_this<Core> {
     void check_open() const;
     /// A site can do nothing more: the pool takes no new work, and says why.
     void break_down(const std::exception_ptr& why);
+    /// Why it takes none; null where it does.
+    std::exception_ptr broken();
     /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
     void check_may_wait(const char* what) const;
     /// Whether this thread is running a callback of this pool.

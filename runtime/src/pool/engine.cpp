@@ -489,6 +489,12 @@ void Engine::terminate(const std::exception_ptr& why, int signal) {
     wake();
 }
 
+void Engine::when_broken(std::function<void(const std::exception_ptr&)> tell) {
+    std::lock_guard lock(mutex_);
+    tell_broken_ = std::move(tell);
+    if (broken_ && is_broken_pool(broken_)) tell_broken_(broken_);
+}
+
 std::vector<WorkerStats> Engine::stats() {
     {  // nobody may have looked since a worker died
         std::lock_guard lock(mutex_);

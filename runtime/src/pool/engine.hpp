@@ -94,6 +94,9 @@ class Engine {
     /// killed when the engine ends, some seconds later at the earliest.
     void terminate(const std::exception_ptr& why, int signal = SIGKILL);
 
+    /// Calls `tell`, once, when the workers are gone for good (BrokenProcessPool), with the engine locked: it must be quick.
+    void when_broken(std::function<void(const std::exception_ptr&)> tell);
+
     std::vector<WorkerStats> stats();
 
   private:
@@ -184,6 +187,7 @@ class Engine {
         std::chrono::steady_clock::time_point looked{};
     } memory_kills_;
     std::exception_ptr broken_;
+    std::function<void(const std::exception_ptr&)> tell_broken_;
     bool ending_ = false;
     std::optional<std::chrono::steady_clock::time_point> kill_from_;  // workers that were asked to end have until then
     bool stop_service_ = false;

@@ -323,7 +323,9 @@ bool Engine::stays_stopped(Worker& worker, std::chrono::steady_clock::time_point
 }
 
 void Engine::break_down(const std::exception_ptr& why, int signal) {
-    if (!broken_) broken_ = why;
+    const bool first = !broken_;
+    if (first) broken_ = why;
+    if (first && tell_broken_ && is_broken_pool(why)) tell_broken_(why);
     pending_.clear();
     for (const auto& [sequence, job] : open_ranges_)
         control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);

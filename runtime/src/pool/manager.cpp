@@ -98,6 +98,12 @@ class RankSite final : public Site {
         send(out);
     }
 
+    void when_broken(std::function<void(const std::exception_ptr&)> tell) override {
+        std::lock_guard lock(manager_.mutex_);
+        tell_broken_ = std::move(tell);
+        if (broken_) tell_broken_(broken_);
+    }
+
     void terminate(int signal) override {
         os::ByteWriter out = message(Say::terminate, pool_);
         out.put(signal);
@@ -118,6 +124,10 @@ class RankSite final : public Site {
                 ++told_;
                 break;
             case Say::results: take_results(in); break;
+            case Say::broken:
+                broken_ = wire::decode_exception(in.get_block(), {"", std::nullopt, {0, 0, 0, "", rank_}, ""});
+                if (tell_broken_) tell_broken_(broken_);
+                break;
             case Say::over: {
                 const auto batch = batches_.find(in.get<std::uint64_t>());
                 if (batch == batches_.end()) break;
@@ -201,7 +211,8 @@ class RankSite final : public Site {
     // Everything below is guarded by the manager's mutex.
     bool opened_ = false, closed_ = false;
     std::atomic<bool> closing_{false};
-    std::exception_ptr open_error_;
+    std::exception_ptr open_error_, broken_;
+    std::function<void(const std::exception_ptr&)> tell_broken_;
     std::uint64_t asked_ = 0, told_ = 0;
     std::vector<WorkerStats> stats_;
     std::uint64_t next_id_ = 0;

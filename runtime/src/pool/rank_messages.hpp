@@ -17,6 +17,7 @@ enum class Say : std::uint32_t {
     over,          // pool, batch
     workers,       // pool, WorkerStats
     watching,      // 0; an answer to watch
+    broken,        // pool, error: its workers here are gone for good
     signalled,     // 0, signal: this rank was sent it while it watched
     // to a rank
     open,          // pool, EngineOptions

@@ -192,6 +192,11 @@ class Server {
         wire::Buffer error;
         try {
             served.engine = std::make_unique<Engine>(get_engine_options(in));
+            served.engine->when_broken([this, pool](const std::exception_ptr& why) {
+                os::ByteWriter broken = message(Say::broken, pool);
+                broken.put_block(failure_of(why).error);
+                post_.send(0, sealed(broken));
+            });
             served.engine->start_service();
         } catch (...) {
             wire::encode_exception(error, std::current_exception());

@@ -27,6 +27,8 @@ class Site {
     virtual bool cancel(std::uint64_t batch) = 0;
     /// Starts nothing more of a batch. What runs is told so (stop_requested); its results still come, and then its `over`.
     virtual void drain(std::uint64_t batch) = 0;
+    /// Calls `tell`, on any thread, when the site finds by itself that it can do nothing any more. It must be quick.
+    virtual void when_broken(std::function<void(const std::exception_ptr&)>) {}
     /// Unfinished batches fail; the workers are sent `signal`, threads end after what they run.
     virtual void terminate(int signal) = 0;
     /// Of workers that are children of this process: their engine, to be driven by whoever waits. Else null.
@@ -51,6 +53,7 @@ class OwnSite final : public Site {
         return engine_.cancel(batch, true);
     }
     void drain(std::uint64_t batch) override { engine_.drain_job(batch); }
+    void when_broken(std::function<void(const std::exception_ptr&)> tell) override { engine_.when_broken(std::move(tell)); }
     void terminate(int signal) override;
 
   private:

@@ -73,6 +73,7 @@ bool TaskQueue::is_here() const { return owner_ == getpid(); }
 
 void TaskQueue::check_open_locked() const {
     if (broken_) std::rethrow_exception(exception_of(*broken_, std::nullopt));
+    if (const auto broken = core_->broken()) std::rethrow_exception(broken);
     if (closed_) throw ExecutorShutdown("the executor was shut down: it takes no new tasks; make another executor");
 }
 
