@@ -19,15 +19,21 @@ constexpr std::size_t first_storage_block = std::size_t{1} << 20, largest_storag
 // Smaller memory is likely to be some that was used before, and has its pages.
 constexpr std::size_t fresh_memory = std::size_t{4} << 20;
 
-}  // namespace
-
-void prepare_pages(void* memory, std::size_t bytes) noexcept {
+void advise(void* memory, std::size_t bytes, int advice) noexcept {
     if (bytes < fresh_memory) return;
     const auto begin = os::whole_pages(reinterpret_cast<std::uintptr_t>(memory));
     const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / os::page_size() * os::page_size();
-    wire::prefer_large_pages(memory, bytes);
-    (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
+
+}  // namespace
+
+void prepare_pages(void* memory, std::size_t bytes) noexcept {
+    prefer_large_pages(memory, bytes);
+    advise(memory, bytes, MADV_POPULATE_WRITE);
+}
+
+void prefer_large_pages(void* memory, std::size_t bytes) noexcept { advise(memory, bytes, MADV_HUGEPAGE); }
 
 CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size)
     : output_(output), count_(count), result_size_(result_size) {
@@ -63,6 +69,7 @@ void CallSink::store(std::size_t index, std::span<const std::byte> bytes) {
         storage.emplace_back();
         // A call of one item needs no more than that item.
         storage.back().reserve(count_ == 1 ? bytes.size() : std::max(bytes.size(), block));
+        prefer_large_pages(storage.back().data(), storage.back().capacity());
     }
     std::byte* place = storage.back().grow(bytes.size());
     if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());

@@ -19,6 +19,8 @@ namespace rankpool::pool {
 /// Memory that is about to be written gets its pages in one go, large ones where the kernel has them: a hint, for a
 /// vector of many megabytes half of the time of a call.
 void prepare_pages(void* memory, std::size_t bytes) noexcept;
+/// Only the second half of that: for memory of which a part may be written.
+void prefer_large_pages(void* memory, std::size_t bytes) noexcept;
 
 /// The items of a range as a call's input: the range's own memory where it is a row of trivially copyable items, a copy
 /// of them where it is not contiguous, else each of them serialized. Refers to the range.
@@ -32,7 +34,7 @@ class Rows {
             if constexpr (std::ranges::sized_range<Range>) expected = static_cast<std::size_t>(std::ranges::size(items));
             ends_.reserve(expected);
             for (auto&& item : items) {
-                if (ends_.size() == sample && expected > sample) bytes_.reserve((bytes_.size() / sample + 1) * expected / 8 * 9);
+                if (ends_.size() == sample && expected > sample) reserve_for(expected);
                 const std::size_t before = bytes_.size();
                 try {
                     wire::encode<Item>(bytes_, item);
@@ -69,6 +71,11 @@ class Rows {
     }
 
   private:
+    void reserve_for(std::size_t expected) {
+        bytes_.reserve((bytes_.size() / sample + 1) * expected / 8 * 9);
+        prefer_large_pages(bytes_.data(), bytes_.capacity());
+    }
+
     static constexpr std::size_t sample = 1024;  // items that tell how large the others may be
 
     std::map<std::size_t, std::exception_ptr> refused_;  // by index

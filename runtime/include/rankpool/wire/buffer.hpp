@@ -14,9 +14,6 @@
 
 namespace rankpool::wire {
 
-/// Has the kernel give large pages to memory that is about to be written, where it has them.
-void prefer_large_pages(void* memory, std::size_t bytes) noexcept;
-
 /// A growable block of bytes; move-only. New bytes are uninitialised: whoever grows it fills them. Throws
 /// std::bad_alloc.
 class Buffer {
@@ -48,7 +45,6 @@ class Buffer {
         if (larger == nullptr) throw std::bad_alloc();
         data_ = static_cast<std::byte*>(larger);
         capacity_ = bytes;
-        if (bytes >= large_) prefer_large_pages(data_, bytes);
     }
 
     /// Appends `bytes` bytes, uninitialised; returns where they begin.
@@ -70,8 +66,6 @@ class Buffer {
     operator std::span<const std::byte>() const { return {data_, size_}; }
 
   private:
-    static constexpr std::size_t large_ = std::size_t{4} << 20;
-
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
