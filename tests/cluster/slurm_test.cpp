@@ -77,12 +77,13 @@ TEST_F(Slurm, ExampleRequeue) {
     const std::string output = file("out");
     const std::string twice = script("twice.sh", "output=" + output + R"sh(
 job=$(sbatch --parsable --output="$output" --cpus-per-task=1 "$@") || exit 1
-until grep -q held "$output"; do sleep 0.1; done
+shows() { scontrol -o show job "$job" | grep -Eq "$1"; }
+until grep -qs held "$output"; do sleep 0.1; done
 scancel --signal=USR1 "$job"
-until [ "$(squeue -h -j "$job" -o %t)" = PD ]; do sleep 0.1; done
-scontrol update JobId="$job" StartTime=now  # by itself Slurm waits for two minutes
-while squeue -h -j "$job" -o %t | grep -q .; do sleep 0.1; done
-scontrol -o show job "$job" | grep -q ' ExitCode=0:0 '
+until shows ' JobState=PENDING Reason=BeginTime '; do sleep 0.1; done
+until scontrol update JobId="$job" StartTime=now; do sleep 0.1; done  # by itself Slurm waits for two minutes
+until shows ' JobState=(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL) '; do sleep 0.1; done
+shows ' ExitCode=0:0 ' && shows ' Restarts=1 '
 )sh");
     const auto result = run({twice, example("requeue.sh"), programs().checkpointed, directory(), "60", "40"});
     EXPECT_EQ(result.exit_code, 0) << result.err << content(output);
