@@ -76,4 +76,25 @@ void repeat(const Arguments& arguments, std::size_t operations, Work&& work, Che
         is_right);
 }
 
+/// The latency of `square(x)`, which does a trivial thing elsewhere: 2,000 calls, one after the other, of which the median
+/// counts.
+template <class Square>
+void repeat_calls(const Arguments& arguments, Square&& square) {
+    constexpr long calls = 2'000;
+    bool right = true;
+    std::vector<double> times(calls);
+    repeat_measured(
+        arguments,
+        [&] {
+            for (long x = 0; x < calls; ++x) {
+                const auto start = Clock::now();
+                const long result = square(x);
+                times[static_cast<std::size_t>(x)] = nanoseconds_since(start);
+                right = right && result == x * x;
+            }
+            return median(times);
+        },
+        [&] { return right; });
+}
+
 }  // namespace bench

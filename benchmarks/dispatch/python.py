@@ -1,28 +1,14 @@
-"""Python's Pool.map with chunksize 1: the peer of rankpool.cpp, same arguments, same output."""
+"""Python's Pool.map with chunksize 1: a peer of rankpool.cpp, same arguments, same output."""
 
 import multiprocessing
 import sys
-import time
 
-COUNT = 100_000
-
-
-def square(x):
-    return x * x
+from work import measure, square
 
 
 def main(workers=0, repetitions=5, warm_ups=2):
-    expected = [x * x for x in range(COUNT)]
-    items = list(range(COUNT))
     with multiprocessing.Pool(workers or None) as pool:
-        for i in range(-warm_ups, repetitions):
-            start = time.perf_counter_ns()
-            squares = pool.map(square, items, chunksize=1)
-            nanoseconds = time.perf_counter_ns() - start
-            if squares != expected:
-                sys.exit("benchmark: the result is wrong")
-            if i >= 0:
-                print(nanoseconds / COUNT, flush=True)
+        measure(lambda items: pool.map(square, items, chunksize=1), 100_000, repetitions, warm_ups)
 
 
 if __name__ == "__main__":

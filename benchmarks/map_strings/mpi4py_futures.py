@@ -1,24 +1,21 @@
 """mpi4py.futures' map of strings: a peer of rankpool.cpp, same arguments, same strings, same output.
 
-Started as `mpirun -n W+1 python3 -m mpi4py.futures mpi4py_futures.py W`: one rank runs this program, the others are its
-workers. Items travel in chunks of the size that Python's Pool.map chooses; by itself mpi4py sends one at a time.
+Items travel in chunks of the size that Python's Pool.map chooses; by itself mpi4py sends one at a time.
 """
 
 import sys
+from pathlib import Path
 
-from mpi4py import MPI
-from mpi4py.futures import MPIPoolExecutor
+sys.path.append(str(Path(__file__).resolve().parent.parent / "peers"))
 
+import mpi4py_executor
 from work import COUNT, measure, shout
 
 
-def main(workers, repetitions=5, warm_ups=2):
-    if MPI.COMM_WORLD.Get_size() != workers + 1:
-        sys.exit(f"benchmark: {workers} workers were asked for, there are {MPI.COMM_WORLD.Get_size() - 1}")
-    with MPIPoolExecutor() as executor:
-        chunksize = -(-COUNT // (4 * workers))
-        measure(lambda items: list(executor.map(shout, items, chunksize=chunksize)), repetitions, warm_ups)
+def run(executor, workers, repetitions, warm_ups):
+    chunksize = -(-COUNT // (4 * workers))
+    measure(lambda items: list(executor.map(shout, items, chunksize=chunksize)), repetitions, warm_ups)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    mpi4py_executor.run(run)

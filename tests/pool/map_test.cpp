@@ -259,6 +259,15 @@ TEST_P(Map, InputRangeThatThrowsIsThrownUnchangedAndThePoolStaysUsable) {
     EXPECT_FALSE(results.next().has_value());
 }
 
+// What the first items take says nothing about the others: as many of that size would need more memory than there is.
+TEST_P(Map, TheFirstItemsMayBeTheLargestByFar) {
+    Pool pool(options());
+    std::vector<std::string> items(1'000'000);
+    for (std::size_t i = 0; i < 1024; ++i) items[i] = std::string(50'000, 'x');
+    const auto lengths = pool.map([](const std::string& item) { return item.size(); }, items);
+    for (std::size_t i = 0; i < items.size(); ++i) ASSERT_EQ(lengths[i], items[i].size()) << i;
+}
+
 TEST_P(Map, TasksRunElsewhereAndKnowWhere) {
     if (!isolated()) {
         Pool pool(options(2));

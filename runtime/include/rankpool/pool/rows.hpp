@@ -1,6 +1,7 @@
 // A call's items and results between the user's types and bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -19,7 +20,7 @@ namespace rankpool::pool {
 /// Memory that is about to be written gets its pages in one go, large ones where the kernel has them: a hint, for a
 /// vector of many megabytes half of the time of a call.
 void prepare_pages(void* memory, std::size_t bytes) noexcept;
-/// Only the second half of that: for memory of which a part may be written.
+/// Large pages only, where the kernel has them: for memory of which a part may stay unwritten.
 void prefer_large_pages(void* memory, std::size_t bytes) noexcept;
 
 /// The items of a range as a call's input: the range's own memory where it is a row of trivially copyable items, a copy
@@ -71,8 +72,11 @@ class Rows {
     }
 
   private:
+    // Only a guess: the first items may be the largest by far.
     void reserve_for(std::size_t expected) {
-        bytes_.reserve((bytes_.size() / sample + 1) * expected / 8 * 9);
+        constexpr double most = std::size_t{64} << 20;
+        const double guess = 1.125 * static_cast<double>(bytes_.size() / sample + 1) * static_cast<double>(expected);
+        bytes_.reserve(static_cast<std::size_t>(std::min(guess, most)));
         prefer_large_pages(bytes_.data(), bytes_.capacity());
     }
 
