@@ -14,6 +14,8 @@ using rankpool::Pool;
 
 class BindShared : public OnBackend {};
 ON_ALL_BACKENDS(BindShared);
+class BindSharedInProcesses : public OnBackend {};  // threads share all memory
+ON_PROCESSES(BindSharedInProcesses);
 
 struct Model {
     std::map<std::string, double> weights;
@@ -136,8 +138,7 @@ TEST_P(BindShared, LooksAtTheCapturesOfTheFunctionOnly) {
     EXPECT_EQ(pool.map(bind_shared(rankpool::trusted([pointer](std::span<const int> a, int item) { return a[0] + item + (pointer != nullptr); }), std::vector{1}), {1}), (std::vector{3}));
 }
 
-TEST_P(BindShared, WorkersCannotWriteToASharedRange) {
-    if (!isolated()) GTEST_SKIP() << "threads share all memory";
+TEST_P(BindSharedInProcesses, WorkersCannotWriteToASharedRange) {
     Pool pool(options(1));
     EXPECT_THROW(pool.map(bind_shared([](std::span<const int> values, int item) { return const_cast<int&>(values[0]) = item; }, std::vector{1}), {1}), rankpool::WorkerLost);
 }

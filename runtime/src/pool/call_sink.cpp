@@ -13,7 +13,7 @@
 namespace rankpool::pool {
 namespace {
 
-// Results are stored in blocks, the first of this size, each as large as all before it, larger results alone.
+// Results are stored in blocks, the first of this size, each twice as large as the one before, larger results alone.
 constexpr std::size_t first_storage_block = std::size_t{1} << 20, largest_storage_block = std::size_t{64} << 20;
 
 // Smaller memory is likely to be some that was used before, and has its pages.
