@@ -28,6 +28,7 @@ ITEMS = [("1 ms", 1e-3), ("10 ms", 1e-2), ("100 ms", 1e-1)]
 
 def measure(build, ranks):
     program = build / "bench" / "bench_manager_rate_rankpool"
+    os.environ["RANKPOOL_LEADERS"] = "rank"
     printed = output_of([*launcher_command("mpirun.openmpi", build, ranks), str(program)])
     lines = [tuple(map(float, line.split())) for line in printed.splitlines()]
     return statistics.median(wall for wall, _ in lines), statistics.median(cpu for _, cpu in lines)

@@ -1,7 +1,7 @@
 # Pools in every launch, programs without run(), plugins, examples.
 
 # A binary of tests of pools, and its run as NAME.LAUNCH alone and as three ranks of each launcher: each of SUITES on its own,
-# NAME.SUITE.LAUNCH, where they are given.
+# NAME.SUITE.LAUNCH, where they are given. Under Open MPI every rank leads its own workers, as if each had a machine.
 function(rankpool_pool_tests name binary)
   cmake_parse_arguments(PARSE_ARGV 2 pool "LARGE" "TIMEOUT;LABEL" "SOURCES;SUITES")
   add_executable(${binary} ${pool_SOURCES})
@@ -29,6 +29,9 @@ function(rankpool_pool_tests name binary)
     foreach(launcher IN LISTS launchers)
       rankpool_test(${run}.${launcher} COMMAND ${launch_${launcher}} 3 $<TARGET_FILE:${binary}> ${filter} TIMEOUT ${pool_TIMEOUT} LABELS ${pool_LABEL})
       set_property(TEST ${run}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3)
+      if(launcher STREQUAL "openmpi")
+        set_property(TEST ${run}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_LEADERS=rank)
+      endif()
       if(pool_LARGE AND launcher MATCHES "^(rankrun|openmpi)$")
         set_property(TEST ${run}.${launcher} APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_LARGE=1)
       endif()
@@ -38,6 +41,8 @@ endfunction()
 
 rankpool_pool_tests(pool pool_tests LARGE TIMEOUT 300 LABEL pool SOURCES pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp
   pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp pool/memory_test.cpp)
+rankpool_test(pool.rankrun.leaders COMMAND ${launch_rankrun} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS pool)
+set_property(TEST pool.rankrun.leaders APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3 RANKPOOL_LEADERS=rank)
 rankpool_pool_tests(checkpoint checkpoint_tests TIMEOUT 120 LABEL pool SOURCES pool/main.cpp checkpoint/call_test.cpp)
 # What Python's suites check, by number.
 rankpool_pool_tests(semantics.pool semantics_pool_tests TIMEOUT 120 LABEL semantics

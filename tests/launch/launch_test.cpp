@@ -74,6 +74,16 @@ TEST_P(LaunchAs, OneMainOfOneRank) {
               GetParam() == "alone" ? "main: 2 workers on ranks -1 -1\n" : "main: 2 workers on ranks 0 0\n");
 }
 
+TEST_P(LaunchAs, WorkersOfOneMachineHaveOneLeader) {
+    const auto together = run(start(GetParam(), 3, {programs().workers, "5", "leaders"}));
+    EXPECT_EQ(together.exit_code, 0) << together.err;
+    EXPECT_EQ(lines_from(together.out, "main: 1 leaders").size(), 1u) << together.out;
+    EXPECT_EQ(lines_from(together.out, GetParam() == "alone" ? "main: 5 workers on ranks -1" : "main: 5 workers on ranks 0 0 1 1 2").size(), 1u) << together.out;
+    const auto apart = run(start(GetParam(), 3, {programs().workers, "5", "leaders"}), {.environment = {"RANKPOOL_LEADERS=rank"}});
+    EXPECT_EQ(apart.exit_code, 0) << apart.err;
+    EXPECT_EQ(lines_from(apart.out, "main: " + std::to_string(ranks_under(GetParam(), 3)) + " leaders").size(), 1u) << apart.out;
+}
+
 TEST_P(LaunchAs, WrapperScriptChangesNothing) {
     const auto inner = directory.script("inner", "\"$@\"\nexit $?\n");
     const auto outer = directory.script("outer", "sh -c '\"$0\" \"$@\"; exit $?' \"$@\"\nexit $?\n");

@@ -121,6 +121,18 @@ TEST(RankrunBindings, OnlyInsideTheMaskAndNeverWhenRanksOutnumberCpus) {
     }
 }
 
+TEST(RankrunBindings, HoldForTheRanksWorkers) {
+    Words words{"--bind", "core", "-n", "2"};
+    words.insert(words.end(), show_cpus.begin(), show_cpus.end());
+    const auto ranks = rankrun(words);
+    const auto workers = rankrun({"--bind", "core", "-n", "2", programs().workers, "4", "leaders"});
+    const Words cpus = sorted_lines(ranks.out);
+    ASSERT_EQ(cpus.size(), 2u) << ranks.err;
+    const std::string first = cpus[0].substr(2), second = cpus[1].substr(2);  // "rank list"
+    EXPECT_EQ(workers.exit_code, 0) << workers.err;
+    EXPECT_EQ(lines_from(workers.out, "main: CPUs"), Words{"main: CPUs " + first + " " + first + " " + second + " " + second}) << workers.out;
+}
+
 TEST(RankrunBindings, NoneIsTheDefault) {
     for (const Words& option : {Words{}, Words{"--bind", "none"}}) {
         Words words = option;

@@ -285,6 +285,11 @@ TEST_P(CheckLevel, AnotherNumberOfThreadsIsRefusedOnceToo) {
     expect_refused_once(run(start(launcher(), ranks, {programs().ranks}), {"RANKPOOL_THREADS=2"}), {"RANKPOOL_THREADS", "2", "expected one", "or several"});
 }
 
+TEST_P(CheckLevel, AnotherLeaderIsRefusedOnceToo) {
+    expect_refused_once(run(start(launcher(), ranks, {programs().ranks}), {"RANKPOOL_LEADERS=2"}), {"RANKPOOL_LEADERS", "2", "expected node", "or rank"});
+    expect_refused_once(run(start(launcher(), ranks, {programs().workers}), {"RANKPOOL_LEADERS=2"}), {"RANKPOOL_LEADERS", "2", "expected node", "or rank"});
+}
+
 // ---- nothing is wrong, but it takes long ----
 
 TEST(RanksWait, WithoutUsingACpu) {

@@ -196,7 +196,7 @@ TEST(WaitWord, ASleeperInAnotherProcessIsWoken) {
 }
 
 TEST(Patience, SpinsOnlyWhereEveryRunnerHasACpu) {
-    const Patience alone = Patience::for_runners(1), crowded = Patience::for_runners(1'000'000);
+    const Patience alone = Patience::for_runners(2, 2), crowded = Patience::for_runners(3, 2);
     EXPECT_GT(alone.spin, 0ns);
     EXPECT_EQ(crowded.spin, 0ns);
     EXPECT_GT(crowded.yields, 0);

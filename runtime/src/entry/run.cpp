@@ -48,6 +48,7 @@ void enter(const char* what) {
 }
 
 std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch, bool threads) {
+    (void)pool::every_rank_leads();  // a wrong value is told before anybody waits for anybody
     if (launch.starter == launch::Starter::nobody) return std::make_unique<shm::ShmTransport>(shm::JobMemory::create(1), 0);
     if (launch.starter == launch::Starter::rankrun)
         return std::make_unique<shm::ShmTransport>(shm::JobMemory::attach(std::move(launch.membership->memory), launch.size), launch.rank);
@@ -85,7 +86,7 @@ launch::Launch begin() {
 class Lead {
   public:
     explicit Lead(launch::Launch& launch) : lead_(std::in_place, comm::Post::Of::job, [&launch] { return open_transport(launch, false); }) {
-        part = {getpid(), 0, &lead_->manager()};
+        part.manager = &lead_->manager();
         active_ = this;
         on_exit([](int status, void*) {
             if (active_ != nullptr && part.pid == getpid()) active_->end(status);  // std::exit inside main
@@ -166,6 +167,7 @@ int run_main(int, char**, const std::function<int()>& main) {
         exit_code = call_main(main);
     } else if (launch.rank == 0) {
         std::optional<Lead> lead;
+        part = {getpid(), launch.rank, nullptr};
         try {
             lead.emplace(launch);
         } catch (const std::exception& error) {
@@ -176,15 +178,14 @@ int run_main(int, char**, const std::function<int()>& main) {
         process::flush_output();  // before the others may end: a launcher ends the job at the first code that is not 0
         lead->end(exit_code);
     } else {
-        std::shared_ptr<comm::Transport> transport;
         try {
-            transport = open_transport(launch, false);
+            std::shared_ptr<comm::Transport> transport = open_transport(launch, false);
+            launch::clear_launcher_variables();
+            part = {getpid(), launch.rank, nullptr};
+            exit_code = pool::serve_pools(comm::Post::Of::job, std::move(transport));
         } catch (const std::exception& error) {
             launch::give_up(launch, error.what());
         }
-        launch::clear_launcher_variables();
-        part = {getpid(), launch.rank, nullptr};
-        exit_code = pool::serve_pools(comm::Post::Of::job, std::move(transport));
     }
     process::flush_output();
     process::ForkServer::stop();

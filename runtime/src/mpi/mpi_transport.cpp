@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "mpi/channel.hpp"
+#include "mpi/machine.hpp"
 #include "mpi/module.hpp"
 #include "mpi/native.hpp"
 #include "mpi/types.hpp"
@@ -61,15 +62,7 @@ class MpiTransport final : public comm::Transport {
 
     int rank() const override { return channel_->rank(); }
     int size() const override { return channel_->size(); }
-    int local_size() const override {
-        if (local_size_ == 0) {
-            MPI_Comm node = MPI_COMM_NULL;
-            check(MPI_Comm_split_type(comm(), MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &node), "MPI_Comm_split_type");
-            check(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
-            check(MPI_Comm_free(&node), "MPI_Comm_free");
-        }
-        return local_size_;
-    }
+    int node_leader() const override { return mpi::node_leader(comm()); }
     bool several_threads() const override {
         int provided = MPI_THREAD_SINGLE;
         check(MPI_Query_thread(&provided), "MPI_Query_thread");
@@ -393,7 +386,6 @@ class MpiTransport final : public comm::Transport {
     std::shared_ptr<Channel> channel_;
     MPI_Comm communicator_;  // the channel's
     MPI_Comm bulk_ = MPI_COMM_NULL;
-    mutable int local_size_ = 0;
 };
 
 comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
@@ -413,7 +405,6 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
         throw LaunchError("the launcher says this is rank " + std::to_string(expected_rank) + " of " + std::to_string(expected_size) +
                           ", but its MPI library says rank " + std::to_string(transport->rank()) + " of " + std::to_string(transport->size()) +
                           "; the library belongs to another MPI than the launcher");
-    (void)transport->local_size();  // collective, and asked for by each rank on its own later
     return transport.release();
 }
 

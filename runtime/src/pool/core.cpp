@@ -123,7 +123,8 @@ Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpi
     }
     size_ = processes > 0 ? processes : process_cpu_count();
     options.workers = options.pool_size = size_;
-    options.rank = entry::own_rank();
+    options.cpus = process_cpu_count();
+    options.seats.assign(static_cast<std::size_t>(size_), Seat{entry::own_rank(), std::max(1, options.cpus / size_)});
     auto site = std::make_unique<OwnSite>(std::move(options));
     own_ = site->engine();
     sites_.push_back(std::move(site));

@@ -53,8 +53,7 @@ Engine::Engine(EngineOptions options)
       control_mapping_(control_fd_.get(), 0, os::whole_pages(sizeof(ControlBlock)), os::Mapping::Access::read_write),
       control_(*reinterpret_cast<ControlBlock*>(control_mapping_.data())),
       ring_bytes_(ring_bytes_for(options_.workers)),
-      patience_(shm::Patience::for_runners(options_.workers + 1)),
-      thread_share_(std::max(1, process_cpu_count() / std::max(1, options_.workers))),
+      patience_(shm::Patience::for_runners(options_.workers + 1, options_.cpus)),
       probe_word_(probe_value),
       server_(process::ForkServer::instance()),
       mail_(std::make_shared<Mail>()),
@@ -65,6 +64,7 @@ Engine::Engine(EngineOptions options)
     for (int i = 0; i < options_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>());
         workers_.back()->index = i;
+        workers_.back()->seat = &options_.seats[static_cast<std::size_t>(i)];
     }
     try {
         for (auto& worker : workers_) start_worker(*worker);

@@ -32,11 +32,19 @@
 
 namespace rankpool::pool {
 
+/// Where a worker belongs.
+struct Seat {
+    int rank = -1;     // of the job; -1: none
+    int threads = 1;   // the default of numerical libraries in it
+    std::vector<std::uint64_t> affinity = {};  // bit mask of CPUs; empty: that of the surroundings
+};
+
 struct EngineOptions {
     int workers = 1;       // here
     int first_index = 0;   // index of the first of them in the whole pool
     int pool_size = 1;     // workers of the whole pool
-    int rank = -1;
+    int cpus = 1;          // that they may use together
+    std::vector<Seat> seats;  // one for each of them
     std::vector<std::byte> initializer;  // packed function; empty: none
     int max_tasks_per_child = 0;
     OnLoss on_loss = OnLoss::fail_item;
@@ -145,7 +153,6 @@ class Engine {
     Arena arena_;
     std::size_t ring_bytes_;
     shm::Patience patience_;
-    int thread_share_;  // of a worker, of the CPUs of the thread that made the pool
     std::uint64_t probe_word_;
 
     std::mutex mutex_;

@@ -34,12 +34,12 @@ std::string in_mebibytes(std::size_t bytes) { return std::to_string((bytes + (1 
 }  // namespace
 
 WorkerInfo Engine::info(const Worker& worker) const {
-    return {options_.first_index + worker.index, options_.pool_size, worker.pid, host_, options_.rank};
+    return {options_.first_index + worker.index, options_.pool_size, worker.pid, host_, worker.seat->rank};
 }
 
 std::string Engine::describe(const Worker& worker) const {
     std::string text = "worker " + std::to_string(options_.first_index + worker.index) + " (pid " + std::to_string(worker.pid) + " on " + host_;
-    if (options_.rank >= 0) text += ", rank " + std::to_string(options_.rank);
+    if (worker.seat->rank >= 0) text += ", rank " + std::to_string(worker.seat->rank);
     return text + ")";
 }
 
@@ -93,12 +93,14 @@ void Engine::start_worker(Worker& worker) {
     orders.watch_time = options_.task_timeout.count() > 0;
     orders.pool_pid = getpid();
     orders.probe_address = reinterpret_cast<std::uint64_t>(&probe_word_);
-    orders.thread_share = static_cast<std::uint64_t>(thread_share_);
+    orders.cpus_here = options_.cpus;
+    orders.thread_share = static_cast<std::uint64_t>(worker.seat->threads);
     orders.initializer = options_.initializer;
 
     process::ChildSpec spec;
     spec.self.name = "PoolWorker-" + std::to_string(orders.self.index + 1);
     spec.surroundings = options_.surroundings;
+    if (!worker.seat->affinity.empty()) spec.surroundings.affinity = worker.seat->affinity;
     spec.description = orders.to_bytes();
     const SharedHeap& heap = SharedHeap::instance();
     spec.descriptors = {control_fd_.get(), arena_.read_only_fd(), worker.segment_fd.get(), heap.read_only_fd(), heap.fd()};

@@ -36,6 +36,7 @@ struct Engine::Job {
 
 struct Engine::Worker {
     int index = 0;
+    const Seat* seat = nullptr;
     std::uint64_t incarnation = 0;
     os::UniqueFd segment_fd;
     std::optional<Segment> segment;

@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <atomic>
 
-#include "entry/context.hpp"
 #include "os/host_name.hpp"
 #include "pool/drain.hpp"
-#include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
 namespace rankpool::pool {
-int worker_share(int local_ranks) { return std::max(1, process_cpu_count() / std::max(1, local_ranks)); }
-
-/// Another rank's workers, by messages.
+/// Workers that another rank leads, by messages.
 class RankSite final : public Site {
   public:
     RankSite(Manager& manager, int rank, std::uint64_t pool, const EngineOptions& options)
@@ -219,45 +215,50 @@ class RankSite final : public Site {
     std::map<std::uint64_t, Given> batches_;
 };
 
-Manager::Manager(comm::Post& post) : post_(post), shares_(static_cast<std::size_t>(post.size())) {
-    shares_[0] = worker_share(post.local_size());
+Manager::Manager(comm::Post& post) : post_(post), members_(static_cast<std::size_t>(post.size())), told_(1) {
+    members_[0] = Member::here(0, post.node_leader());
 }
 
 std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const EngineOptions& options, int& size) {
-    std::vector<int> counts;
     std::uint64_t pool;
     {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return std::all_of(shares_.begin(), shares_.end(), [](int share) { return share > 0; }); });
-        counts = shares_;
+        changed_.wait(lock, [&] { return told_ == post_.size(); });
         pool = next_pool_++;
     }
-    const int ranks = static_cast<int>(counts.size());
-    if (processes > 0)
-        for (int rank = 0; rank < ranks; ++rank)
-            counts[static_cast<std::size_t>(rank)] = processes / ranks + (rank < processes % ranks ? 1 : 0);
+    const int ranks = post_.size();
+    const std::vector<int> shares = worker_shares(members_);
+    std::map<int, EngineOptions> by_leader;
     size = 0;
-    for (const int count : counts) size += count;
+    for (int rank = 0; rank < ranks; ++rank) {
+        const auto place = static_cast<std::size_t>(rank);
+        const Member& member = members_[place];
+        const int workers = processes > 0 ? processes / ranks + (rank < processes % ranks ? 1 : 0) : shares[place];
+        if (workers == 0) continue;
+        EngineOptions& here = by_leader.try_emplace(member.leader, options).first->second;
+        // One that may run where its leader may goes where the pool's creator goes.
+        const bool bound = member.affinity != members_[static_cast<std::size_t>(member.leader)].affinity;
+        const Seat seat{member.job_rank, std::max(1, shares[place] / workers), bound ? member.affinity : std::vector<std::uint64_t>()};
+        here.seats.insert(here.seats.end(), static_cast<std::size_t>(workers), seat);
+        size += workers;
+    }
 
     std::vector<std::unique_ptr<Site>> sites;
     std::vector<RankSite*> remote;
-    EngineOptions own = options;
     int first = 0;
-    for (int rank = 0; rank < ranks; ++rank) {
-        EngineOptions here = options;
-        here.workers = counts[static_cast<std::size_t>(rank)];
+    for (auto& [leader, here] : by_leader) {
+        here.workers = static_cast<int>(here.seats.size());
         here.first_index = first;
         here.pool_size = size;
-        here.rank = entry::own_rank();  // of rank 0; others put in their own
+        here.cpus = cpus_of(members_, leader);
         first += here.workers;
-        if (rank == 0) own = here;
-        if (rank == 0 || here.workers == 0) continue;
-        auto site = std::make_unique<RankSite>(*this, rank, pool, here);
+        if (leader == 0) continue;
+        auto site = std::make_unique<RankSite>(*this, leader, pool, here);
         remote.push_back(site.get());
         sites.push_back(std::move(site));
     }
-    if (own.workers > 0) {
-        auto site = std::make_unique<OwnSite>(std::move(own));
+    if (const auto own = by_leader.find(0); own != by_leader.end()) {
+        auto site = std::make_unique<OwnSite>(std::move(own->second));
         if (!sites.empty()) site->engine()->start_service();  // nobody drives one site of several
         sites.insert(sites.begin(), std::move(site));
     }
@@ -271,7 +272,11 @@ void Manager::handle(comm::Message&& message) {
     const auto pool = in.get<std::uint64_t>();
     std::unique_lock lock(mutex_);
     if (what == Say::hello) {
-        shares_[static_cast<std::size_t>(message.source)] = std::max(1, in.get<int>());
+        Member& member = members_[static_cast<std::size_t>(message.source)];
+        member = Member::get(in);
+        for (int* rank : {&member.machine, &member.leader})
+            if (*rank < 0 || *rank >= post_.size()) throw Error("rank " + std::to_string(message.source) + " names rank " + std::to_string(*rank) + ", which does not exist");
+        ++told_;
     } else if (what == Say::watching) {
         ++watching_;
     } else if (what == Say::signalled) {

@@ -1,8 +1,9 @@
 // Pools over the ranks of a job.
 //
-// rank 0 has the Manager: a pool of its main is spread over sites, one a rank that has workers of it (its own rank's is
-// an OwnSite). Every other rank serves: it keeps an engine for each pool, runs the batches it is given and sends back
-// their results. User code runs in the engines' children, never in a rank's own process.
+// rank 0 has the Manager: a pool of its main is spread over sites, one for each machine that has workers of it (its own
+// machine's is an OwnSite). Every other rank serves: the one that leads its machine (members.hpp) keeps an engine for each
+// pool, runs the batches it is given and sends back their results; the others have nothing to do but to wait for the end.
+// User code runs in the engines' children, never in a rank's own process.
 #pragma once
 
 #include <condition_variable>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <vector>
 
+#include "pool/members.hpp"
 #include "pool/rank_messages.hpp"
 #include "pool/site.hpp"
 #include "spmd/post.hpp"
@@ -42,15 +44,13 @@ class Manager {
     comm::Post& post_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<int> shares_;  // by rank; 0: not told yet
+    std::vector<Member> members_;  // by rank
+    int told_ = 0;                 // ranks that said what they bring
     std::uint64_t next_pool_ = 1;
     std::map<std::pair<int, std::uint64_t>, RankSite*> sites_;
     int watching_ = 0;  // ranks that said so
     bool leaving_ = false, left_ = false;
 };
-
-/// How many workers this rank takes by default: its share of its machine's usable CPUs, at least one.
-int worker_share(int local_ranks);
 
 /// What a rank other than 0 does: serves rank 0's pools until told to end. Returns the job's exit code.
 int serve_pools(comm::Post::Of of, std::shared_ptr<comm::Transport> transport);

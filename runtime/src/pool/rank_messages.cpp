@@ -1,6 +1,6 @@
 #include "pool/rank_messages.hpp"
 
-#include "entry/context.hpp"
+#include <rankpool/error.hpp>
 
 namespace rankpool::pool {
 
@@ -44,7 +44,14 @@ void put(os::ByteWriter& out, const EngineOptions& options) {
     out.put(options.workers);
     out.put(options.first_index);
     out.put(options.pool_size);
-    out.put(options.rank);
+    out.put(options.cpus);
+    out.put(static_cast<std::uint32_t>(options.seats.size()));
+    for (const Seat& seat : options.seats) {
+        out.put(seat.rank);
+        out.put(seat.threads);
+        out.put(static_cast<std::uint32_t>(seat.affinity.size()));
+        for (const std::uint64_t word : seat.affinity) out.put(word);
+    }
     out.put_block(options.initializer);
     out.put(options.max_tasks_per_child);
     out.put(options.on_loss);
@@ -61,15 +68,21 @@ EngineOptions get_engine_options(os::ByteReader& in) {
     options.workers = in.get<int>();
     options.first_index = in.get<int>();
     options.pool_size = in.get<int>();
-    (void)in.get<int>();
-    options.rank = entry::own_rank();
+    options.cpus = in.get<int>();
+    for (auto seats = in.get<std::uint32_t>(); seats > 0; --seats) {
+        Seat& seat = options.seats.emplace_back();
+        seat.rank = in.get<int>();
+        seat.threads = in.get<int>();
+        for (auto words = in.get<std::uint32_t>(); words > 0; --words) seat.affinity.push_back(in.get<std::uint64_t>());
+    }
+    if (options.seats.size() != static_cast<std::size_t>(options.workers)) throw Error("the order to open a pool is damaged");
     const auto initializer = in.get_block();
     options.initializer.assign(initializer.begin(), initializer.end());
     options.max_tasks_per_child = in.get<int>();
     options.on_loss = in.get<OnLoss>();
     options.max_retries = in.get<int>();
     options.task_timeout = in.get<std::chrono::nanoseconds>();
-    // Affinity is a matter of the rank's own machine and place: the workers get the rank's.
+    // Affinity is a matter of the machine: the workers get this rank's, or their seat's.
     options.surroundings = process::Surroundings::here();
     options.surroundings.environment.clear();
     for (auto count = in.get<std::uint32_t>(); count > 0; --count) options.surroundings.environment.push_back(in.get_string());

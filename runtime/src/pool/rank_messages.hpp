@@ -11,7 +11,7 @@ namespace rankpool::pool {
 
 enum class Say : std::uint32_t {
     // to the manager
-    hello = 1,     // how many workers this rank can take
+    hello = 1,     // Member: what this rank brings
     opened,        // pool, error or nothing
     results,       // pool, batch, frames
     over,          // pool, batch

@@ -5,6 +5,7 @@
 
 #include "pool/drain.hpp"
 #include "pool/manager.hpp"
+#include "pool/members.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
@@ -89,7 +90,7 @@ class Server {
     Server(comm::Post::Of of, std::shared_ptr<comm::Transport> transport)
         : post_(of, std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }) {
         os::ByteWriter out = message(Say::hello, 0);
-        out.put(worker_share(post_.local_size()));
+        Member::here(post_.rank(), post_.node_leader()).put(out);
         post_.send(0, sealed(out));
     }
 

@@ -78,7 +78,7 @@ class Worker {
           segment_(descriptors[2].get(), orders.ring_bytes, os::Mapping::Access::read_write),
           page_(segment_.page()),
           results_(segment_),
-          patience_(shm::Patience::for_runners(orders.workers_here + 1)) {
+          patience_(shm::Patience::for_runners(orders.workers_here + 1, orders.cpus_here)) {
         results_.set_doorbell([this] { ring_doorbell(); });
         page_.single_copy = can_read_pool() ? 1 : 0;
     }

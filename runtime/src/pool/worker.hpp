@@ -15,7 +15,8 @@ namespace rankpool::pool {
 struct WorkerOrders {
     WorkerInfo self;
     std::uint64_t ring_bytes = 0;
-    std::int32_t workers_here = 1;   // that share this machine's CPUs with it
+    std::int32_t workers_here = 1;   // that share with it …
+    std::int32_t cpus_here = 1;      // … so many CPUs
     std::int32_t max_tasks = 0;      // 0: no limit
     bool watch_time = false;         // note when each item starts
     pid_t pool_pid = 0;

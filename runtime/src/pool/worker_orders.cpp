@@ -11,6 +11,7 @@ std::vector<std::byte> WorkerOrders::to_bytes() const {
     out.put(self.rank);
     out.put(ring_bytes);
     out.put(workers_here);
+    out.put(cpus_here);
     out.put(max_tasks);
     out.put(watch_time);
     out.put(pool_pid);
@@ -29,6 +30,7 @@ WorkerOrders WorkerOrders::from_bytes(std::span<const std::byte> bytes) {
     orders.self.rank = in.get<int>();
     orders.ring_bytes = in.get<std::uint64_t>();
     orders.workers_here = in.get<std::int32_t>();
+    orders.cpus_here = in.get<std::int32_t>();
     orders.max_tasks = in.get<std::int32_t>();
     orders.watch_time = in.get<bool>();
     orders.pool_pid = in.get<pid_t>();

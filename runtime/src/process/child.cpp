@@ -22,14 +22,6 @@ mode_t current_umask() {
     return 022;
 }
 
-std::vector<std::uint64_t> current_affinity() {
-    for (std::size_t words = 16; words <= 16384; words *= 2) {
-        std::vector<std::uint64_t> mask(words);
-        if (sched_getaffinity(0, words * 8, reinterpret_cast<cpu_set_t*>(mask.data())) == 0) return mask;
-    }
-    return {};
-}
-
 std::string current_directory() {
     char* path = get_current_dir_name();
     const std::string text = path != nullptr ? path : "";
@@ -54,6 +46,14 @@ bool is_launcher_variable(std::string_view name) {
     for (const auto word : exact)
         if (name == word) return true;
     return false;
+}
+
+std::vector<std::uint64_t> current_affinity() {
+    for (std::size_t words = 16; words <= 16384; words *= 2) {
+        std::vector<std::uint64_t> mask(words);
+        if (sched_getaffinity(0, words * 8, reinterpret_cast<cpu_set_t*>(mask.data())) == 0) return mask;
+    }
+    return {};
 }
 
 Surroundings Surroundings::here() {

@@ -26,6 +26,9 @@ struct Surroundings {
     static Surroundings here();
 };
 
+/// The calling thread's CPUs, as a bit mask.
+std::vector<std::uint64_t> current_affinity();
+
 /// What a child does. Called in the child, once its surroundings are set; its return value is the exit code.
 using Work = int (*)(std::span<const std::byte> description, std::vector<os::UniqueFd> descriptors);
 

@@ -9,6 +9,7 @@
 
 #include "os/failure.hpp"
 #include "spmd/departure.hpp"
+#include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 
 namespace rankpool::shm {
@@ -58,7 +59,7 @@ struct Endpoint::Incoming {
 Endpoint::Endpoint(JobMemory memory, int rank)
     : memory_(std::move(memory)),
       rank_(rank),
-      patience_(Patience::for_runners(memory_.ranks())),
+      patience_(Patience::for_runners(memory_.ranks(), process_cpu_count())),
       reach_(static_cast<std::size_t>(memory_.ranks())),
       outgoing_(static_cast<std::size_t>(memory_.ranks())),
       incoming_(static_cast<std::size_t>(memory_.ranks())) {

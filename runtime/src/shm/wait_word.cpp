@@ -11,7 +11,6 @@
 #include <climits>
 #include <ctime>
 
-#include <rankpool/cpus.hpp>
 
 namespace rankpool::shm {
 namespace {
@@ -62,8 +61,7 @@ bool timed_out(std::atomic<std::uint32_t>& word, std::uint32_t value, std::chron
 
 }  // namespace
 
-Patience Patience::for_runners(int runners) {
-    static const int cpus = process_cpu_count();
+Patience Patience::for_runners(int runners, int cpus) {
     using namespace std::chrono_literals;
     if (runners <= cpus) return {.spin = 50us, .yields = 0};
     return {.spin = 0us, .yields = 8};

@@ -26,8 +26,8 @@ struct Patience {
     std::chrono::nanoseconds spin{0};
     int yields = 0;
 
-    /// Spins when every runner has a CPU, else yields a few times. `runners` counts the processes that share the CPUs.
-    static Patience for_runners(int runners);
+    /// Spins when every runner has a CPU, else yields a few times. `runners` counts the processes that share `cpus`.
+    static Patience for_runners(int runners, int cpus);
 };
 
 class WaitWord {

@@ -21,7 +21,7 @@ Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(hand
             transport_ = open();
             rank_ = transport_->rank();
             size_ = transport_->size();
-            local_size_ = transport_->local_size();
+            node_leader_ = transport_->node_leader();
             opened.set_value();
         } catch (...) {
             opened.set_exception(std::current_exception());
@@ -44,7 +44,7 @@ Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler)
       handler_(std::move(handler)),
       rank_(transport_->rank()),
       size_(transport_->size()),
-      local_size_(transport_->local_size()) {}
+      node_leader_(transport_->node_leader()) {}
 
 Post::~Post() {
     if (thread_.joinable()) {

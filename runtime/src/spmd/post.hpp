@@ -31,7 +31,8 @@ class Post {
 
     int rank() const { return rank_; }
     int size() const { return size_; }
-    int local_size() const { return local_size_; }
+    /// As the transport's.
+    int node_leader() const { return node_leader_; }
 
     /// From any thread; returns at once. Messages to one rank arrive in the order sent.
     void send(int destination, wire::Buffer bytes);
@@ -46,7 +47,7 @@ class Post {
     Of of_;
     std::shared_ptr<Transport> transport_;
     Handler handler_;
-    int rank_ = 0, size_ = 1, local_size_ = 1;
+    int rank_ = 0, size_ = 1, node_leader_ = 0;
     std::mutex mutex_;
     std::deque<std::pair<int, wire::Buffer>> outgoing_;
     bool stopping_ = false;

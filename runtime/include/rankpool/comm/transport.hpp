@@ -78,8 +78,8 @@ class Transport {
 
     virtual int rank() const = 0;
     virtual int size() const = 0;
-    /// Ranks of the job that share this one's machine.
-    virtual int local_size() const = 0;
+    /// Of the ranks of this communicator that really share memory with this one, the smallest: who leads them. Collective.
+    virtual int node_leader() const = 0;
 
     /// Whether another thread may use a communicator of its own at the same time.
     virtual bool several_threads() const { return true; }
