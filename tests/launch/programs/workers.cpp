@@ -1,5 +1,5 @@
 // Pool style: "main: n workers on ranks r r r" from main, for a pool of the size given (default 0). With a second argument
-// "main: n leaders" too, how many processes the workers are descendants of, and "main: CPUs list list list" of the workers.
+// "main: n leaders" too, how many processes made the workers, and "main: CPUs list list list" of the workers.
 #include <unistd.h>
 
 #include <cstdio>
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
         for (const auto& worker : pool.workers()) {
             ranks += " " + std::to_string(worker.rank);
             cpus += " " + status_of(worker.pid, "Cpus_allowed_list:");
-            leaders.insert(status_of(std::atoi(status_of(worker.pid, "PPid:").c_str()), "PPid:"));  // above its fork server
+            leaders.insert(status_of(worker.pid, "PPid:"));  // the leader's fork server
         }
         std::printf("main: %d workers on ranks%s\n", pool.size(), ranks.c_str());
         if (argc > 2) std::printf("main: %zu leaders\nmain: CPUs%s\n", leaders.size(), cpus.c_str());
