@@ -76,6 +76,7 @@ class Attempt {
     int memory() {
         if (!memory_) {
             memory_.emplace(rankpool::shm::JobMemory::create(options_.ranks()));
+            if (!surroundings_.bindings.of(0).empty()) memory_->tell_bound();
             for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
                 if (!ranks_[rank].running) memory_->mark_gone(static_cast<int>(rank));
         }

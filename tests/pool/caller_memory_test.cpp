@@ -147,6 +147,38 @@ TEST_P(CallerMemory, IsLeftAloneAfterTerminate) {
     }
 }
 
+// Many results at once are carried to the caller's memory by the workers: not any more when the call is over, by whatever.
+TEST_P(CallerMemory, OfManyResultsIsLeftAloneAfterAnEarlyEnd) {
+    constexpr int all = 1 << 18, chunk = 20'000, culprit = 5'000;  // which ends the call while others have results in hand
+    const auto brief = [](int x) {
+        const auto end = std::chrono::steady_clock::now() + 500ns;
+        while (std::chrono::steady_clock::now() < end) {
+        }
+        return x;
+    };
+    const auto expect_untouched_by = [&](auto function, auto chosen) {
+        Pool pool(chosen);
+        for (int round = 0; round < 4; ++round) {
+            std::vector<int> out(all);
+            EXPECT_ANY_THROW(pool.map_into(function, numbers(all), out, {.chunksize = chunk, .on_error = OnError::fail_fast}));
+            std::fill(out.begin(), out.end(), -1);
+            if (chosen.on_loss == rankpool::OnLoss::break_pool) {
+                EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](int x) { return x == -1; }));
+                return;
+            }
+            use(pool);
+            EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](int x) { return x == -1; }));
+        }
+    };
+    expect_untouched_by([=](int x) { return x == culprit ? throw std::domain_error("it") : brief(x); }, options());
+    if (!isolated()) return;
+    auto chosen = options();
+    const auto deadly = [=](int x) { return x == culprit ? raise(SIGKILL) : brief(x); };
+    expect_untouched_by(deadly, chosen);
+    chosen.on_loss = rankpool::OnLoss::break_pool;
+    for (int round = 0; round < 3; ++round) expect_untouched_by(deadly, chosen);
+}
+
 class CallerMemoryOfProcesses : public OnBackend {};
 ON_PROCESSES(CallerMemoryOfProcesses);
 

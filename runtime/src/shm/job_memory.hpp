@@ -51,6 +51,7 @@ struct AreaPlace {
 };
 struct alignas(line) Directory {
     std::atomic<std::uint64_t> taken;  // bytes behind the world's area
+    std::atomic<std::uint32_t> bound;  // set by the launcher: every rank has CPUs of its own
     AreaPlace places[area_places];
 };
 
@@ -72,6 +73,10 @@ class JobMemory {
     RingHeader& ring(int source, int destination) const;
     std::byte* ring_bytes(int source, int destination) const;
     std::size_t ring_capacity() const { return ring_capacity_; }
+
+    /// For the launcher, before there are ranks: it binds each of them to CPUs of its own.
+    void tell_bound() const { directory().bound.store(1, std::memory_order_relaxed); }
+    bool bound() const { return directory().bound.load(std::memory_order_relaxed) != 0; }
 
     Presence presence(int rank) const;
     /// Sets a rank's presence and wakes everybody who may wait for that rank.
