@@ -37,7 +37,7 @@ void prefer_large_pages(void* memory, std::size_t bytes) noexcept { advise(memor
 
 CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size)
     : output_(output), count_(count), result_size_(result_size) {
-    if (result_size_ == 0) output_.values.resize(count);
+    if (result_size_ == 0 && output_.take == nullptr) output_.values.resize(count);
     if (output_.keep_errors) has_.resize(count);
 }
 
@@ -50,15 +50,36 @@ void CallSink::fixed(std::uint64_t first, std::uint64_t count, const std::byte* 
 void CallSink::placed(std::uint64_t first, std::uint64_t count) {
     if (checkpoint != nullptr)
         checkpoint->add(first, count, {output_.rows + first * result_size_, static_cast<std::size_t>(count) * result_size_});
-    std::lock_guard lock(mutex);
-    arrived_ += static_cast<std::size_t>(count);
-    if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
+    arrive(first, count);
 }
 
 void CallSink::values(std::uint64_t first, std::span<const std::span<const std::byte>> all) {
     for (std::size_t i = 0; checkpoint != nullptr && i < all.size(); ++i) checkpoint->add(first + i, 1, all[i]);
+    if (output_.take != nullptr) return take(first, all);
     std::lock_guard lock(mutex);
     for (const auto bytes : all) store(static_cast<std::size_t>(first++), bytes);
+}
+
+// Each index comes once: its value needs no lock.
+void CallSink::take(std::uint64_t first, std::span<const std::span<const std::byte>> all) {
+    std::uint64_t next = first;
+    for (const auto bytes : all) {
+        try {
+            output_.take(output_.results, static_cast<std::size_t>(next), bytes);
+        } catch (...) {
+            arrive(first, next - first);
+            failed(next, failure_of(std::current_exception()));
+            first = next + 1;
+        }
+        ++next;
+    }
+    arrive(first, next - first);
+}
+
+void CallSink::arrive(std::uint64_t first, std::uint64_t count) {
+    std::lock_guard lock(mutex);
+    arrived_ += static_cast<std::size_t>(count);
+    if (!has_.empty()) std::fill_n(has_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
 }
 
 void CallSink::store(std::size_t index, std::span<const std::byte> bytes) {

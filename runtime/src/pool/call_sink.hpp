@@ -41,6 +41,8 @@ class CallSink final : public Sink {
 
   private:
     void store(std::size_t index, std::span<const std::byte> bytes);
+    void take(std::uint64_t first, std::span<const std::span<const std::byte>> all);
+    void arrive(std::uint64_t first, std::uint64_t count);
 
     CallOutput& output_;
     std::size_t count_;

@@ -34,7 +34,7 @@ constexpr auto grace = 5s;
 std::size_t ring_bytes_for(int workers) {
     constexpr std::size_t all = std::size_t{32} << 20;
     const std::size_t share = std::bit_floor(all / static_cast<std::size_t>(std::max(1, workers)));
-    return std::clamp<std::size_t>(share, std::size_t{64} << 10, std::size_t{1} << 20);
+    return std::clamp<std::size_t>(share, std::size_t{64} << 10, std::size_t{4} << 20);
 }
 
 os::UniqueFd create_control() {

@@ -42,10 +42,14 @@ constexpr std::uint64_t block_growth = 8;
 constexpr std::int64_t block_slack_ns = 100;
 // Bytes of input that are copied at once: they stay in the cache.
 constexpr std::size_t input_piece = std::size_t{256} << 10;
+// Results that are computed before any of them is handed over: they stay in the cache, too.
+constexpr std::size_t largest_frame = std::size_t{64} << 10;
 // A smaller claim has what lies behind it copied too: the next one may need no copy of its own.
 constexpr std::size_t input_window = std::size_t{4} << 10;
-// The pool is woken for results this often after a claim, and whenever the worker has nothing left to do …
-constexpr std::int64_t report_ns = 200'000;
+// The pool is woken for results this often after a claim, the more seldom the longer the job takes (by this part of its time
+// so far: a process that is woken takes a CPU from a worker), and whenever the worker has nothing left to do …
+constexpr std::int64_t report_ns = 200'000, seldom_report_ns = 2'000'000;
+constexpr std::int64_t report_part = 8;
 // … and this often within a claim, by a clock that is cheap to read.
 constexpr std::int64_t report_within_ns = 4'000'000;
 
@@ -107,6 +111,7 @@ class Worker {
   private:
     void ring_doorbell() {
         last_report_ = now_ns();
+        report_soon_ = false;
         control_.doorbell.signal();
     }
     bool report_is_due() const { return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns; }
@@ -236,7 +241,10 @@ class Worker {
         page_.busy.store(busy_before - claim_started_, std::memory_order_relaxed);
         std::uint64_t done = 0;
         std::uint64_t next = claim.begin;
-        if (std::exchange(block_job_, claim.job) != claim.job) block_now_ = 1;
+        if (std::exchange(block_job_, claim.job) != claim.job) {
+            block_now_ = 1;
+            job_started_ = claim_started_;
+        }
         claimed_function_ = claim.function;
         page_.job.store(claim.job, std::memory_order_relaxed);
         page_.claimed_end.store(claim.end, std::memory_order_relaxed);
@@ -269,7 +277,8 @@ class Worker {
             timed_function_ = claim.function;
         }
         page_.busy.store(busy_before + (finished - started).count(), std::memory_order_relaxed);
-        if (finished.time_since_epoch().count() - last_report_ > report_ns || results_.filled_beyond(segment_.capacity() / 2)) ring_doorbell();
+        const std::int64_t now = finished.time_since_epoch().count();
+        if (now - last_report_ > std::clamp((now - job_started_) / report_part, report_ns, seldom_report_ns) || results_.filled_beyond(segment_.capacity() / 2) || report_soon_) ring_doorbell();
     }
 
     bool dropped() const { return job_ != nullptr && job_->dropped.load(std::memory_order_seq_cst) != 0; }
@@ -329,7 +338,7 @@ class Worker {
         const std::size_t result_size = function.descriptor().result_size;
         if (result_size == 0) return run_serialized(job, function, claim, begin, end);
         if (job.results != JobBlock::nowhere) return run_in_place(job, function, claim, begin, end);
-        const std::size_t most = (segment_.capacity() / 4 - sizeof(Frame)) / result_size;
+        const std::size_t most = (std::min(segment_.capacity() / 4, largest_frame) - sizeof(Frame)) / result_size;
         if (most == 0) return run_large(job, function, begin, end);
         std::uint64_t done = 0;
         while (begin < end && !dropped()) {
@@ -521,6 +530,7 @@ class Worker {
         wire::Buffer bytes;
         wire::encode_exception(bytes, error);
         results_.send({FrameKind::error, 0, job, index, 1, 0, 0}, bytes);
+        report_soon_ = true;  // the call may end by it
     }
 
     // ---- functions ----
@@ -551,8 +561,8 @@ class Worker {
     std::uint64_t claimed_function_ = 0, asking_function_ = ~std::uint64_t{0};
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
     Clock::time_point last_finished_{};
-    std::int64_t last_report_ = 0, claim_started_ = 0;
-    bool reported_idle_ = false;
+    std::int64_t last_report_ = 0, claim_started_ = 0, job_started_ = 0;
+    bool reported_idle_ = false, report_soon_ = false;
 
     const JobBlock* job_ = nullptr;  // the one being worked on
     task::Stretch stretch_;

@@ -36,10 +36,14 @@ struct CallInput {
     const std::map<std::size_t, std::exception_ptr>* refused = nullptr;  // by index: items that could not be serialized
 };
 
-/// What came back. Fixed-size results are written to `rows`, which the caller provides; serialized ones are kept here.
+/// What came back. Fixed-size results are written to `rows`, which the caller provides; serialized ones are handed to
+/// `take`, where there is one, else kept here.
 struct CallOutput {
     bool keep_errors = false;  // every item's error, else only that of the smallest index
     std::byte* rows = nullptr;
+    /// Makes a value of a result's bytes, and puts it in its place among `results`. Must call nothing of the user's.
+    void (*take)(void* results, std::size_t index, std::span<const std::byte> bytes) = nullptr;
+    void* results = nullptr;
     std::vector<std::span<const std::byte>> values;  // by index
     std::deque<wire::Buffer> storage;                // what `values` point into
     std::map<std::size_t, std::exception_ptr> errors;  // by index

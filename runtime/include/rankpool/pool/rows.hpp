@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <ranges>
+#include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -110,11 +112,27 @@ class RawResults {
     wire::Buffer bytes_;
 };
 
+/// Values of the standard library's whose making of bytes calls nothing of the user's.
+template <class T>
+inline constexpr bool is_plain = wire::is_bytes<T>;
+template <class C>
+inline constexpr bool is_plain<std::basic_string<C>> = wire::is_bytes<C>;
+template <class T>
+inline constexpr bool is_plain<std::vector<T>> = is_plain<T>;
+template <class T>
+inline constexpr bool is_plain<std::optional<T>> = is_plain<T>;
+template <class A, class B>
+inline constexpr bool is_plain<std::pair<A, B>> = is_plain<A> && is_plain<B>;
+template <class... T>
+inline constexpr bool is_plain<std::tuple<T...>> = (is_plain<T> && ...);
+
 /// Where a call's results arrive, and what they are turned into.
 template <class R>
 class Results {
     // Rows of these can be received right where they will stay.
     static constexpr bool in_place = task::in_rows<R> && std::is_default_constructible_v<R> && !std::is_same_v<R, bool>;
+    // These become values as they come, while others are still worked on.
+    static constexpr bool at_once = !task::in_rows<R> && is_plain<R> && std::is_default_constructible_v<R>;
 
   public:
     Results(std::size_t count, CallOutput& output) : count_(count) {
@@ -123,13 +141,21 @@ class Results {
             prepare_pages(results_.data(), count * sizeof(R));
             results_.resize(count);
             output.rows = reinterpret_cast<std::byte*>(results_.data());
+        } else if constexpr (at_once) {
+            results_.reserve(count);
+            prefer_large_pages(results_.data(), count * sizeof(R));
+            results_.resize(count);
+            output.results = results_.data();
+            output.take = [](void* results, std::size_t index, std::span<const std::byte> bytes) {
+                static_cast<R*>(results)[index] = wire::decode<R>(bytes);
+            };
         } else {
             raw_ = RawResults<R>(count, output);
         }
     }
 
     std::vector<R> take(CallOutput& output) {
-        if constexpr (!in_place) {
+        if constexpr (!in_place && !at_once) {
             results_.reserve(count_);
             for (std::size_t i = 0; i < count_; ++i) results_.push_back(raw_.at(i, output));
         }
