@@ -34,6 +34,9 @@ TEST(JobMemory, IsTheSameForWhoCreatedAndWhoAttached) {
     EXPECT_STREQ(reinterpret_cast<const char*>(attached.ring_bytes(2, 1)), "text");
     created.ring(1, 2).tail = 77;
     EXPECT_EQ(attached.ring(1, 2).tail, 77u);
+    EXPECT_FALSE(attached.bound());
+    created.tell_bound();
+    EXPECT_TRUE(attached.bound());
 }
 
 TEST(JobMemory, OutlivesWhoCreatedIt) {
