@@ -40,7 +40,7 @@ function(rankpool_pool_tests name binary)
 endfunction()
 
 rankpool_pool_tests(pool pool_tests LARGE TIMEOUT 300 LABEL pool SOURCES pool/main.cpp pool/map_test.cpp pool/errors_test.cpp pool/loss_test.cpp
-  pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp pool/memory_test.cpp)
+  pool/async_test.cpp pool/sees_test.cpp pool/bind_shared_test.cpp pool/task_function_test.cpp pool/shared_vector_test.cpp pool/caller_memory_test.cpp pool/idle_test.cpp pool/memory_test.cpp)
 rankpool_test(pool.rankrun.leaders COMMAND ${launch_rankrun} 3 $<TARGET_FILE:pool_tests> TIMEOUT 300 LABELS pool)
 set_property(TEST pool.rankrun.leaders APPEND PROPERTY ENVIRONMENT RANKPOOL_TEST_RANKS=3 RANKPOOL_LEADERS=rank)
 rankpool_pool_tests(checkpoint checkpoint_tests TIMEOUT 120 LABEL pool SOURCES pool/main.cpp checkpoint/call_test.cpp)

@@ -11,6 +11,7 @@ set(RANKPOOL_UNIT_TEST_SOURCES
   wire/captured_test.cpp
   wire/code_reference_test.cpp
   wire/exceptions_test.cpp
+  wire/task_function_test.cpp
   wire/transferable_test.cpp)
 
 # Ranks as threads: a binary of its own, for the thread sanitizer.

@@ -129,6 +129,20 @@ TEST_P(Futures, CapturedAddressesAreRefusedBeforeAnythingRuns) {
     EXPECT_EQ(here, 0);
 }
 
+TEST_P(Futures, OfTaskFunctionsWhoseTypeIsForgotten) {
+    using rankpool::TaskFunction;
+    auto chosen = options();
+    chosen.initializer = rankpool::bind_shared([](const TaskFunction<void()>& f) { f(); }, TaskFunction<void()>([] {}));
+    ProcessPoolExecutor executor(chosen);
+    const TaskFunction<int(int)> f = work;
+    EXPECT_EQ(executor.submit(f, 3).result(), 3);
+    EXPECT_EQ(all_of(executor.map(f, numbers(3))), numbers(3));
+    EXPECT_EQ(executor.submit(rankpool::bind_shared(TaskFunction<int(int, int)>([](int a, int b) { return a * b; }), 6), 7).result(), 42);
+    EXPECT_EQ(executor.submit([](const TaskFunction<int(int)>& g, int x) { return g(x); }, f, 4).result(), 4);
+    EXPECT_EQ(executor.submit([] { return TaskFunction<int(int)>([](int x) { return -x; }); }).result()(5), -5);
+    EXPECT_THROW(executor.submit(TaskFunction<int()>()), std::invalid_argument);
+}
+
 TEST_P(Futures, AnInputThatThrowsLeavesTheExecutorUsable) {
     struct Throwing {
         struct iterator {

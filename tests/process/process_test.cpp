@@ -61,6 +61,15 @@ TEST(Process, TakesAnyTaskFunction) {
     EXPECT_EQ(ends_with(aggregate), 9);
 }
 
+TEST(Process, TakesATaskFunctionAsTargetAndAsArgument) {
+    const rankpool::TaskFunction<void(int, int)> exits = exit_with_sum;
+    Process target(exits, 3, 4), bound(rankpool::bind_shared(exits, 5), 6), argument([](const rankpool::TaskFunction<void()>& f) { f(); }, rankpool::TaskFunction<void()>(Named{"nine", {{"nine", 9}}}));
+    EXPECT_EQ(ends_with(target), 7);
+    EXPECT_EQ(ends_with(bound), 11);
+    EXPECT_EQ(ends_with(argument), 9);
+    EXPECT_THROW(Process(rankpool::TaskFunction<void()>()), std::invalid_argument);
+}
+
 TEST(Process, GivesArgumentsByValueReferenceAndRvalue) {
     Process process([](std::string a, const std::string& b, std::unique_ptr<int> c, std::vector<double>&& d) {
         std::exit(a == "a" && b == "b" && *c == 3 && d == std::vector{1.5, 2.5} ? 11 : 12);

@@ -316,13 +316,4 @@ TEST(FunctionPointers, MissingBytesAreRefused) {
     }
 }
 
-TEST(TaskFunction, IsEmptyUntilItIsGivenAFunction) {
-    rankpool::TaskFunction<void()> function;
-    EXPECT_FALSE(function);
-    EXPECT_TRUE(function.bytes().empty());
-    function = [] {};
-    EXPECT_TRUE(function);
-    EXPECT_NE(function.descriptor(), nullptr);
-}
-
 }  // namespace

@@ -229,6 +229,10 @@ constexpr bool carries_address() {
 
 // ---- rules 2 to 5 ----
 
+/// Types of this library that say themselves how they travel: each has a Codec of its own.
+template <class T>
+inline constexpr bool has_own_codec = false;
+
 /// An aggregate with pointers that its own serialize follows.
 template <class T>
 constexpr bool serializes_pointers() {
@@ -270,6 +274,8 @@ constexpr bool can_travel() {
         return false;
     else if constexpr (std::is_array_v<U>)
         return can_travel<std::remove_extent_t<U>, Around>();
+    else if constexpr (has_own_codec<U>)
+        return true;
     else if constexpr (std::is_trivially_copyable_v<U> || PathLike<U>)
         return std::is_move_constructible_v<U>;
     else if constexpr (SharedPointer<U>)

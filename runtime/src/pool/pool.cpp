@@ -33,11 +33,18 @@ void check(const PoolOptions& options, const char* who) {
                " means nothing on threads or in the calling thread; use Backend::processes");
 }
 
+std::vector<std::byte> packed(const TaskFunction<void()>& initializer) {
+    using Initializer = task::Nullary<TaskFunction<void()>>;
+    wire::Buffer bytes;
+    task::Codec<Initializer>::encode(bytes, {initializer}, false);
+    return pool::Function::pack(task::Typed<Initializer, char>::descriptor, bytes).bytes;
+}
+
 pool::EngineOptions engine_options(const PoolOptions& options, const char* who) {
     check(options, who);
     entry::register_works();
     pool::EngineOptions engine;
-    if (options.initializer) engine.initializer = pool::Function::pack(*options.initializer.descriptor(), options.initializer.bytes()).bytes;
+    if (options.initializer) engine.initializer = packed(options.initializer);
     engine.max_tasks_per_child = options.max_tasks_per_child;
     engine.on_loss = options.on_loss;
     engine.max_retries = options.max_retries;

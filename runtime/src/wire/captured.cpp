@@ -67,12 +67,12 @@ void encode_code_address(wire::Buffer& out, const void* address) {
     wire::encode(out, reference.offset);
 }
 
-const void* decode_code_address(wire::Reader& in) {
+const void* decode_code_address(wire::Reader& in, std::size_t readable) {
     wire::CodeReference reference;
     reference.module_identity = in.read<std::string>();
     reference.module_path = in.read<std::string>();
     reference.offset = in.read<std::uint64_t>();
-    return wire::resolve(reference, 1);
+    return wire::resolve(reference, readable);
 }
 
 }  // namespace rankpool::task

@@ -27,7 +27,8 @@ void refuse_captured_addresses(std::span<const std::byte> captured, const char* 
 
 /// Code addresses as bytes; see api: modules are identified by build-id.
 void encode_code_address(wire::Buffer& out, const void* address);
-const void* decode_code_address(wire::Reader& in);
+/// `readable`: so many bytes must lie there, or it throws Error.
+const void* decode_code_address(wire::Reader& in, std::size_t readable = 1);
 
 /// Whether byte I of an F is part of a value. In a constant expression the compiler knows: it refuses to read padding.
 template <class F, std::size_t I, class Bytes = std::array<unsigned char, sizeof(F)>>
