@@ -121,6 +121,12 @@ TEST_P(Futures, AnExecutorMayBeDestroyedByItsOwnCallback) {
     }
 }
 
+TEST_P(Futures, ABracedListIsInputOfMap) {
+    ProcessPoolExecutor executor(options());
+    EXPECT_EQ(all_of(executor.map(work, {1, 2, 3})), (std::vector{1, 2, 3}));
+    EXPECT_EQ(all_of(executor.map(work, {1, 2, 3}, {.chunksize = 2, .buffersize = 1})), (std::vector{1, 2, 3}));
+}
+
 TEST_P(Futures, CapturedAddressesAreRefusedBeforeAnythingRuns) {
     ProcessPoolExecutor executor(options());
     int here = 0;

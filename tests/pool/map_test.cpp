@@ -187,6 +187,37 @@ TEST_P(Map, IntoWritesWhereItIsTold) {
     EXPECT_THROW(pool.map_into(square, numbers(4), small), std::invalid_argument);
 }
 
+TEST_P(Map, ABracedListIsInputOfEveryCall) {
+    Pool pool(options());
+    const auto next = [](int x) { return x + 1; };
+    const auto add = [](int a, int b) { return a + b; };
+    const std::vector<int> expected{2, 3, 4};
+    EXPECT_EQ(pool.map(next, {1, 2, 3}), expected);
+    EXPECT_EQ(pool.map(next, {1, 2, 3}, {.chunksize = 1}), expected);
+    std::vector<int> out(4, -1);
+    pool.map_into(next, {1, 2, 3}, out);
+    EXPECT_EQ(out, (std::vector{2, 3, 4, -1}));
+    pool.map_into(next, {5}, std::span(out).last(1), {.chunksize = 1});
+    EXPECT_EQ(out, (std::vector{2, 3, 4, 6}));
+    EXPECT_THROW(pool.map_into(next, {1, 2, 3, 4, 5}, out), std::invalid_argument);
+    std::vector<std::string> texts(2);
+    pool.map_into([](const std::string& text) { return text + "!"; }, {std::string("a"), std::string("b")}, texts);
+    EXPECT_EQ(texts, (std::vector<std::string>{"a!", "b!"}));
+    std::vector<double> wide(2);
+    pool.map_into(next, {1, 2}, wide);
+    EXPECT_EQ(wide, (std::vector{2.0, 3.0}));
+    EXPECT_EQ(pool.map_outcomes(next, {1, 2, 3}, {.chunksize = 1})[2].value(), 4);
+    EXPECT_EQ(pool.map_reduce(next, {1, 2, 3}, add, 10, {.chunksize = 1}), 19);
+    EXPECT_EQ(pool.map_async(next, {1, 2, 3}, {.chunksize = 1}).get(), expected);
+    std::vector<int> in_order, sorted(3);
+    for (const int value : pool.imap(next, {1, 2, 3}, {.buffersize = 2})) in_order.push_back(value);
+    EXPECT_EQ(in_order, expected);
+    for (const auto& [index, value] : pool.imap_unordered(next, {1, 2, 3}, {.buffersize = 2})) sorted[index] = value;
+    EXPECT_EQ(sorted, expected);
+    EXPECT_EQ(pool.starmap(add, {std::pair(1, 1), std::pair(1, 2), std::pair(1, 3)}, {.chunksize = 1}), expected);
+    EXPECT_EQ(pool.starmap_async(add, {std::pair(1, 1), std::pair(1, 2), std::pair(1, 3)}, {.chunksize = 1}).get(), expected);
+}
+
 TEST_P(Map, OutcomesHaveEveryValueAndEveryError) {
     Pool pool(options());
     auto outcomes = pool.map_outcomes([](int x) {

@@ -19,6 +19,7 @@
 #include <initializer_list>
 #include <memory>
 #include <ranges>
+#include <span>
 #include <stdexcept>
 #include <tuple>
 #include <type_traits>
@@ -111,6 +112,11 @@ class Pool {
             if (output.error) std::rethrow_exception(output.error);
             for (std::size_t i = 0; i < count; ++i) std::ranges::data(out)[i] = results.at(i, output);
         }
+    }
+    template <class F, class Item, class Out>
+        requires std::ranges::contiguous_range<Out> && std::ranges::sized_range<Out>
+    void map_into(F&& function, std::initializer_list<Item> items, Out&& out, MapOptions options = {}) {
+        map_into(std::forward<F>(function), std::span<const Item>(items), std::forward<Out>(out), options);
     }
 
     /// Every item's value or error, by index: no failure hides another's result.
