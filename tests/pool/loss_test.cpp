@@ -5,6 +5,7 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <numeric>
 #include <set>
 #include <thread>
@@ -152,6 +153,43 @@ TEST_P(Loss, BreakPoolFailsEverythingUnfinishedAndEverythingAfter) {
     EXPECT_THROW(pool.map_outcomes(same, numbers(10)), rankpool::BrokenProcessPool);
     EXPECT_THROW(pool.map_async(same, numbers(10)).get(), rankpool::BrokenProcessPool);
     EXPECT_THROW(pool.imap(same, numbers(10)).next(), rankpool::BrokenProcessPool);
+    const std::vector<int> none;
+    std::vector<int> out;
+    EXPECT_THROW(pool.map(same, none), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_into(same, none, out), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_outcomes(same, none), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_reduce(same, none, [](int a, int b) { return a + b; }, 0), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.map_async(same, none), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.imap(same, none), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.imap_unordered(same, none), rankpool::BrokenProcessPool);
+    EXPECT_THROW(pool.starmap(same, std::vector<std::tuple<int>>()), rankpool::BrokenProcessPool);
+}
+
+// Nothing but these calls looks at the pool while it breaks.
+TEST_P(Loss, APoolThatBreaksWhenNobodyUsesItTellsCallsWithoutItemsToo) {
+    const auto same = [](int x) { return x; };
+    const std::vector<int> none;
+    std::vector<int> out;
+    const std::vector<std::function<void(Pool&)>> calls{
+        [&](Pool& pool) { pool.map(same, none); },
+        [&](Pool& pool) { pool.map_into(same, none, out); },
+        [&](Pool& pool) { pool.map_outcomes(same, none); },
+        [&](Pool& pool) { pool.map_reduce(same, none, [](int a, int b) { return a + b; }, 0); },
+        [&](Pool& pool) { pool.map_async(same, none).get(); },
+    };
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+        auto chosen = options();
+        chosen.initializer = [] { die(1); };
+        try {
+            Pool pool(chosen);
+            for (;;) {
+                calls[i](pool);
+                sched_yield();
+            }
+        } catch (const rankpool::BrokenProcessPool& error) {
+            EXPECT_NE(std::string(error.what()).find("initializer"), std::string::npos) << error.what();
+        }
+    }
 }
 
 TEST_P(Loss, OutcomesOfAPoolThatBreaksSayWhatBrokeIt) {

@@ -376,7 +376,7 @@ void run_call(const std::shared_ptr<Core>& core, const task::Descriptor& descrip
               const CallInput& input, const MapOptions& options, CallOutput& output) {
     core->check_may_wait("a blocking call");
     const Core::Work work(core);
-    if (input.count == 0) return;
+    if (input.count == 0) return core->check_unbroken();
     const auto call = std::make_shared<Call>(core, core->know(descriptor, function), make_plan(*core, descriptor, input, options, output), output, nullptr);
     call->start();
     call->wait(std::nullopt);
@@ -386,6 +386,7 @@ std::shared_ptr<Call> start_call(const std::shared_ptr<Core>& core, const task::
                                  std::span<const std::byte> function, const CallInput& input, const MapOptions& options,
                                  CallOutput& output, std::shared_ptr<void> owner) {
     const Core::Work work(core);
+    if (input.count == 0) core->check_unbroken();
     Call::Plan plan = make_plan(*core, descriptor, input, options, output);
     plan.attended = true;
     auto call = std::make_shared<Call>(core, core->know(descriptor, function), plan, output, std::move(owner));

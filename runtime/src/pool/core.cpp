@@ -101,9 +101,13 @@ Core::Core(int processes, EngineOptions options, std::shared_ptr<comm::Transport
 
 void Core::open_sites(Manager& manager, int processes, const EngineOptions& options) {
     sites_ = manager.open_sites(processes, options, size_);
-    // None of the others notices when one site's workers are gone.
-    for (auto& site : sites_) site->when_broken([this](const std::exception_ptr& why) { break_down(why); });
     if (sites_.size() == 1) own_ = sites_.front()->engine();
+    listen_to_sites();
+}
+
+// Workers may be gone for good when no call is under way; and of several sites none of the others notices.
+void Core::listen_to_sites() {
+    for (auto& site : sites_) site->when_broken([this](const std::exception_ptr& why) { break_down(why); });
 }
 
 Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpid()) {
@@ -128,6 +132,7 @@ Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpi
     auto site = std::make_unique<OwnSite>(std::move(options));
     own_ = site->engine();
     sites_.push_back(std::move(site));
+    listen_to_sites();
 }
 
 void Core::shut_down() {
@@ -181,6 +186,11 @@ void Core::break_down(const std::exception_ptr& why) {
 std::exception_ptr Core::broken() {
     std::lock_guard lock(mutex_);
     return broken_;
+}
+
+void Core::check_unbroken() {
+    if (own_ != nullptr) own_->look();
+    if (const auto why = broken()) std::rethrow_exception(why);
 }
 
 bool Core::in_callback() const { return calling_back == this; }

@@ -103,6 +103,9 @@ class Core : public std::enable_shared_from_this<Core> {
     void break_down(const std::exception_ptr& why);
     /// Why it takes none; null where it does.
     std::exception_ptr broken();
+    /// Of a call that gives the sites nothing, and would not hear it from them. Throws why the pool takes no new work. To be
+    /// used by who holds a Work.
+    void check_unbroken();
     /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
     void check_may_wait(const char* what) const;
     /// Whether this thread is running a callback of this pool.
@@ -122,6 +125,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::vector<std::shared_ptr<Stream>> living_streams();
     bool service_has_work();
     void end_work();
+    void listen_to_sites();
     void open_sites(Manager& manager, int processes, const EngineOptions& options);
     void leave_ranks();
 

@@ -495,11 +495,13 @@ void Engine::when_broken(std::function<void(const std::exception_ptr&)> tell) {
     if (broken_ && is_broken_pool(broken_)) tell_broken_(broken_);
 }
 
+void Engine::look() {
+    std::lock_guard lock(mutex_);
+    advance();
+}
+
 std::vector<WorkerStats> Engine::stats() {
-    {  // nobody may have looked since a worker died
-        std::lock_guard lock(mutex_);
-        advance();
-    }
+    look();
     // A worker that is being replaced has its pid in a moment; nobody should be given a 0 for it.
     drive([&] { return broken_ || std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->started; }); }, Clock::now() + 1s);
     std::lock_guard lock(mutex_);

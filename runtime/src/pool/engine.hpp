@@ -105,6 +105,8 @@ class Engine {
     /// Calls `tell`, once, when the workers are gone for good (BrokenProcessPool), with the engine locked: it must be quick.
     void when_broken(std::function<void(const std::exception_ptr&)> tell);
 
+    /// Takes notice of what has happened when nobody drove.
+    void look();
     std::vector<WorkerStats> stats();
 
   private:
