@@ -74,34 +74,62 @@ TEST_P(Futures, OutliveTheirExecutor) {
     EXPECT_FALSE(bounded->next().has_value());
 }
 
+// What would wait for the executor and is refused at this moment; `pending` is not over.
+int refused(ProcessPoolExecutor& executor, Future<int> pending, Future<int> done, const std::string& never) {
+    int count = 0;
+    const auto expect_refusal = [&](auto&& what) {
+        try {
+            what();
+        } catch (const std::logic_error&) {
+            ++count;
+        }
+    };
+    expect_refusal([&] { pending.result(); });
+    expect_refusal([&] { pending.result(1s); });
+    expect_refusal([&] { pending.exception(); });
+    expect_refusal([&] { rankpool::wait({pending, done}); });
+    expect_refusal([&] { rankpool::as_completed({pending}).next(); });
+    expect_refusal([&] { executor.shutdown(true); });
+    expect_refusal([&] { executor.map([](const std::string& at) { return pass(at, 0); }, std::vector{never}).next(); });
+    return count;
+}
+constexpr int refusals = 7;
+
 TEST_P(Futures, ACallbackThatWouldWaitForItsOwnExecutorIsTold) {
     if (!concurrent()) return;
     const std::string door = path("door"), never = path("never");
-    ProcessPoolExecutor executor(options(2));
+    ProcessPoolExecutor executor(options(2)), other(options(1));
     Future<int> pending = executor.submit(pass, never, 0), first = executor.submit(pass, door, 1);
-    std::promise<int> refused;
-    first.add_done_callback([&](Future<int> done) {
-        int count = 0;
-        const auto expect_refusal = [&](auto&& what) {
-            try {
-                what();
-            } catch (const std::logic_error&) {
-                ++count;
-            }
-        };
-        expect_refusal([&] { pending.result(); });
-        expect_refusal([&] { pending.result(1s); });
-        expect_refusal([&] { pending.exception(); });
-        expect_refusal([&] { rankpool::wait({pending, done}); });
-        expect_refusal([&] { rankpool::as_completed({pending}).next(); });
-        expect_refusal([&] { executor.shutdown(true); });
-        expect_refusal([&] { executor.map([](const std::string& at) { return pass(at, 0); }, std::vector{never}).next(); });
-        if (done.result() == 1) ++count;  // what is over can be asked
-        refused.set_value(count);
-    });
+    const auto look = [&](Future<int> done) {
+        EXPECT_EQ(done.result(), 1) << "what is over can be asked";
+        EXPECT_EQ(other.submit(work, 4).result(), 4);
+        return refused(executor, pending, done, never);
+    };
+    std::promise<int> later;
+    first.add_done_callback([&](Future<int> done) { later.set_value(look(done)); });
     open_door(door);
-    EXPECT_EQ(refused.get_future().get(), 8);
+    EXPECT_EQ(later.get_future().get(), refusals) << "on the service thread";
+    int at_once = 0;
+    Future<int> submitted;
+    first.add_done_callback([&](Future<int> done) {
+        at_once = look(done);
+        submitted = executor.submit(work, 5);
+    });
+    EXPECT_EQ(at_once, refusals) << "on this thread";
     open_door(never);
+    EXPECT_EQ(submitted.result(), 5);
+}
+
+TEST_P(Futures, AnExecutorDestroyedByACallbackAtOnceCompletes) {
+    for (int round = 0; round < 10; ++round) {
+        auto executor = std::make_unique<ProcessPoolExecutor>(options(1));
+        Future<int> first = executor->submit(work, 1);
+        EXPECT_EQ(first.result(), 1);
+        Future<int> second = executor->submit(work, 2);
+        first.add_done_callback([&](Future<int>) { executor.reset(); });
+        EXPECT_EQ(executor, nullptr);
+        EXPECT_EQ(second.result(), 2);
+    }
 }
 
 TEST_P(Futures, AnExecutorMayBeDestroyedByItsOwnCallback) {

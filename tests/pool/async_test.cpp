@@ -1,4 +1,5 @@
 // Asynchronous calls, callbacks, and imap.
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <memory>
@@ -8,6 +9,8 @@
 #include <unistd.h>
 
 #include "pool/backends.hpp"
+#include "support/door.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace {
 
@@ -15,7 +18,10 @@ using namespace pool_test;
 using namespace std::chrono_literals;
 using rankpool::Pool;
 
-class Async : public OnBackend {};
+class Async : public OnBackend {
+  protected:
+    TemporaryDirectory directory_;
+};
 ON_ALL_BACKENDS(Async);
 
 std::vector<int> numbers(int count) {
@@ -108,14 +114,11 @@ TEST_P(Async, ACallbackThatThrowsHarmsNothingAndOneThatBlocksIsTold) {
     Pool pool(options());
     testing::internal::CaptureStderr();
     std::promise<std::string> told;
-    std::promise<bool> on_service_thread;
-    const auto main_thread = std::this_thread::get_id();
     std::promise<void> thrown;
     pool.apply_async([] { return 1; }).on_result([](int) { throw std::runtime_error("from a callback"); }).on_result([&](int) { thrown.set_value(); });
     std::promise<void> submitted;
     auto second = pool.apply_async([](int x) { return x; }, 2);
     second.on_result([&](int) {
-        on_service_thread.set_value(std::this_thread::get_id() != main_thread);
         try {
             pool.map([](int x) { return x; }, {1, 2, 3});
             told.set_value("nothing");
@@ -124,13 +127,128 @@ TEST_P(Async, ACallbackThatThrowsHarmsNothingAndOneThatBlocksIsTold) {
         }
         pool.apply_async([] {}).on_result([&] { submitted.set_value(); });
     });
-    // Where the result was ready at once, the callback ran here: blocking is fine there.
-    const bool refused = told.get_future().get() != "nothing";
-    EXPECT_EQ(refused, on_service_thread.get_future().get());
+    EXPECT_NE(told.get_future().get(), "nothing");
     submitted.get_future().wait();
     thrown.get_future().wait();
     EXPECT_EQ(pool.apply([] { return 5; }), 5);
     EXPECT_NE(testing::internal::GetCapturedStderr().find("from a callback"), std::string::npos);
+}
+
+// The blocking calls of a pool that are refused at this moment.
+int refused(Pool& pool, rankpool::AsyncResult<int> unfinished) {
+    int count = 0;
+    const auto expect_refusal = [&](auto&& call) {
+        try {
+            call();
+        } catch (const std::logic_error&) {
+            ++count;
+        } catch (const std::exception& error) {
+            ADD_FAILURE() << error.what();
+        }
+    };
+    const auto same = [](int x) { return x; };
+    std::vector<int> out(1);
+    expect_refusal([&] { pool.map(same, {1}); });
+    expect_refusal([&] { pool.map(same, std::vector<int>()); });
+    expect_refusal([&] { pool.map_into(same, {1}, out); });
+    expect_refusal([&] { pool.map_outcomes(same, {1}); });
+    expect_refusal([&] { pool.map_reduce(same, {1}, [](int a, int b) { return a + b; }, 0); });
+    expect_refusal([&] { pool.apply(same, 1); });
+    expect_refusal([&] { pool.imap(same, {1}).next(); });
+    expect_refusal([&] { unfinished.get(); });
+    expect_refusal([&] { unfinished.get(1s); });
+    expect_refusal([&] { (void)unfinished.peek(); });
+    expect_refusal([&] { unfinished.wait(); });
+    expect_refusal([&] { unfinished.wait(1s); });
+    return count;
+}
+constexpr int refusals = 12;
+
+// A result that is not there before the pool ends.
+rankpool::AsyncResult<int> endless(Pool& pool) {
+    return pool.apply_async([] { while (!rankpool::stop_requested()) sched_yield(); return 1; });
+}
+
+TEST_P(Async, BlockingCallsAreRefusedInACallbackWhereverItRuns) {
+    if (GetParam() == rankpool::Backend::serial) return;  // nothing is unfinished there
+    Pool pool(options(2 * std::max(1, ranks())));  // two on each rank: a single task goes to the first one
+    auto unfinished = endless(pool);
+    auto ready = pool.apply_async([] { return 3; });
+    ready.wait();
+    int at_once = 0, of_an_error = 0;
+    ready.on_result([&](int) { at_once = refused(pool, unfinished); });
+    EXPECT_EQ(at_once, refusals) << "on this thread";
+    auto failed = pool.apply_async([]() -> int { throw std::domain_error("failed"); });
+    failed.wait();
+    failed.on_error([&](std::exception_ptr) { of_an_error = refused(pool, unfinished); });
+    EXPECT_EQ(of_an_error, refusals);
+    std::promise<int> later;
+    const std::string door = directory_.path() / "door";
+    pool.apply_async([](const std::string& at) { door::pass(at); }, door).on_result([&] { later.set_value(refused(pool, unfinished)); });
+    door::open_for_all(door);
+    EXPECT_EQ(later.get_future().get(), refusals) << "on the service thread";
+    EXPECT_EQ(pool.apply([] { return 5; }), 5) << "and after a callback it may wait";
+}
+
+TEST_P(Async, ACallbackMayAskForWhatIsThereAndUseOtherPools) {
+    Pool pool(options(2)), other(options(1));
+    auto ready = pool.apply_async([] { return 3; });
+    ready.wait();
+    std::promise<int> later;
+    int asked = 0;
+    ready.on_result([&](int) {
+        asked = ready.get() + ready.peek() + other.apply([] { return 10; });
+        ready.wait();
+        pool.apply_async([] { return 7; }).on_result([&](int value) { later.set_value(value); });
+        (void)pool.stats();
+    });
+    EXPECT_EQ(asked, 16);
+    EXPECT_EQ(later.get_future().get(), 7);
+}
+
+TEST_P(Async, ACallbackInACallbackIsOneOfBothPools) {
+    Pool outer(options(1)), inner(options(1));
+    auto first = outer.apply_async([] { return 1; }), second = inner.apply_async([] { return 2; });
+    first.wait();
+    second.wait();
+    testing::internal::CaptureStderr();
+    std::string seen;
+    const auto see = [&](Pool& pool) {
+        try {
+            pool.apply([] {});
+            seen += "+";
+        } catch (const std::logic_error&) {
+            seen += "-";
+        }
+    };
+    first.on_result([&](int) {
+        see(outer), see(inner);
+        second.on_result([&](int) {
+            see(outer), see(inner);
+            throw std::runtime_error("thrown on purpose");
+        });
+        see(outer), see(inner);
+        first.on_result([&](int) { see(outer), see(inner); });
+        see(outer), see(inner);
+    });
+    see(outer), see(inner);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("thrown on purpose"), std::string::npos);
+    EXPECT_EQ(seen, "-+" "--" "-+" "-+" "-+" "++");
+}
+
+TEST_P(Async, ACallbackThatRunsAtOnceMayDestroyThePool) {
+    for (int round = 0; round < 10; ++round) {
+        auto pool = std::make_unique<Pool>(options(2));
+        auto ready = pool->apply_async([] { return 1; });
+        auto never = GetParam() == rankpool::Backend::serial ? ready : endless(*pool);
+        ready.wait();
+        ready.on_result([&](int) { pool.reset(); });
+        EXPECT_EQ(pool, nullptr);
+        EXPECT_TRUE(never.ready());
+        int later = 0;
+        ready.on_result([&](int value) { later = value; });
+        EXPECT_EQ(later, 1) << "results outlive their pool";
+    }
 }
 
 TEST_P(Async, CallbacksRunWhenThePoolIsDestroyed) {

@@ -158,7 +158,8 @@ class AsyncResult {
     }
 
     /// Calls `callback(const R&)` (with nothing for void) once, on the pool's service thread, when there is a result; at
-    /// once, on this thread, if there is. What it throws is reported on stderr.
+    /// once, on this thread, if there is. What it throws is reported on stderr. On either thread it may begin calls of its
+    /// pool but not wait for one: blocking calls, and waits for what is not ready, throw std::logic_error there.
     template <class Callback>
     AsyncResult& on_result(Callback&& callback) {
         auto held = std::make_shared<std::decay_t<Callback>>(std::forward<Callback>(callback));

@@ -124,7 +124,7 @@ class Future {
 
     /// Calls `callback(Future<R>)` once the task is over: on the executor's service thread, callbacks in the order in which
     /// they were added; at once, on this thread, if it is over and no earlier one waits for its turn. What it throws is
-    /// reported on stderr. It may submit tasks; it must not wait for one of its own executor.
+    /// reported on stderr. It may submit tasks; to wait for one of its own executor throws std::logic_error, on either thread.
     template <class Callback>
     void add_done_callback(Callback&& callback) {
         static_assert(std::is_invocable_v<std::decay_t<Callback>&, Future>, "rankpool: a callback must take a Future<R>");

@@ -35,6 +35,7 @@ Items part_of(const Items& items, std::uint64_t begin, std::uint64_t end, std::v
 Call::Call(std::shared_ptr<Core> core, std::shared_ptr<const KnownFunction> function, const Plan& plan, CallOutput& output,
            std::shared_ptr<void> owner)
     : core_(std::move(core)),
+      pool_(core_->number()),
       function_(std::move(function)),
       plan_(plan),
       output_(output),
@@ -280,6 +281,7 @@ void Call::attend() {
 bool Call::wait(Deadline until) {
     observe::Progress progress(plan_.progress, plan_.items.count, plan_.checkpoint ? plan_.checkpoint->restored() : 0);
     std::unique_lock lock(sink_.mutex);
+    if (!over_) core_->check_may_wait("a wait for a result");
     while (!over_) {
         if (until && Clock::now() >= *until) return false;
         if (needs_hand_locked()) {
@@ -318,7 +320,7 @@ void Call::when_over(std::function<void()> then) {
             return;
         }
     }
-    run_callback(then);
+    run_callback(pool_, then);
 }
 
 // ---- the seam ----

@@ -66,6 +66,7 @@ class Call final : public Attended, public Drainable, public std::enable_shared_
     void batch_over(Batch& batch);
 
     std::shared_ptr<Core> core_;  // until it is over
+    std::uint64_t pool_;          // its number
     std::shared_ptr<const KnownFunction> function_;
     Plan plan_;
     CallOutput& output_;

@@ -22,8 +22,10 @@ namespace {
 // Functions without state that stay known between calls.
 constexpr std::size_t stateless_kept = 64;
 
-// The pool whose callback this thread is running.
-thread_local const Core* calling_back = nullptr;
+// The innermost callback that this thread is running.
+thread_local const InCallback* calling_back = nullptr;
+// The number of the pool whose service thread this is.
+thread_local std::uint64_t serving = 0;
 
 // How many modules were ever unloaded: another may lie now where a function was.
 unsigned long long module_unloads() {
@@ -145,13 +147,13 @@ void Core::shut_down() {
     {
         std::unique_lock lock(mutex_);
         // The service thread ends what nobody waits for.
-        if (calling_back != this) changed_.wait(lock, [&] { return works_ == 0; });
+        if (!on_service_thread()) changed_.wait(lock, [&] { return works_ == 0; });
         stop_service_ = true;
         changed_.notify_all();
     }
     if (own_ != nullptr) own_->wake();
     if (service_.joinable()) {
-        if (service_.get_id() == std::this_thread::get_id())
+        if (on_service_thread())
             service_.detach();  // the pool is destroyed by one of its own callbacks
         else
             service_.join();
@@ -193,11 +195,17 @@ void Core::check_unbroken() {
     if (const auto why = broken()) std::rethrow_exception(why);
 }
 
-bool Core::in_callback() const { return calling_back == this; }
+bool Core::in_callback() const { return InCallback::of(number_); }
+bool Core::on_service_thread() const { return serving == number_; }
+
+std::uint64_t Core::next_number() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+}
 
 void Core::check_may_wait(const char* what) const {
     if (in_callback())
-        throw std::logic_error(std::string(what) + " was called in a callback of the same pool and would wait for ever: callbacks "
+        throw std::logic_error(std::string(what) + " was called in a callback of the same pool and could wait for ever: callbacks "
                                "run on the thread that brings results; use the asynchronous calls there");
 }
 
@@ -320,6 +328,7 @@ bool Core::service_has_work() {
 }
 
 void Core::serve() {
+    serving = number_;
     for (;;) {
         bool ending;
         {
@@ -344,12 +353,13 @@ void Core::serve() {
             stop = stop_service_;
         }
         for (const auto& who : attended) who->attend();
-        calling_back = this;
-        for (auto& callback : callbacks) {
-            run_callback(callback);
-            callback = nullptr;
+        {
+            const InCallback here(number_);  // the end of what callbacks held is theirs, too
+            for (auto& callback : callbacks) {
+                run_callback(number_, callback);
+                callback = nullptr;
+            }
         }
-        calling_back = nullptr;
         if (stop && attended.empty() && callbacks.empty()) return;
     }
 }
@@ -373,7 +383,17 @@ void Core::remove_stream(Stream* stream) {
     leave_ranks();
 }
 
-void run_callback(const std::function<void()>& callback) {
+InCallback::InCallback(std::uint64_t pool) : pool_(pool), outer_(std::exchange(calling_back, this)) {}
+InCallback::~InCallback() { calling_back = outer_; }
+
+bool InCallback::of(std::uint64_t pool) {
+    for (const InCallback* each = calling_back; each != nullptr; each = each->outer_)
+        if (each->pool_ == pool) return true;
+    return false;
+}
+
+void run_callback(std::uint64_t pool, const std::function<void()>& callback) {
+    const InCallback here(pool);
     try {
         callback();
     } catch (const std::exception& error) {

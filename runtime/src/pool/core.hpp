@@ -106,10 +106,13 @@ class Core : public std::enable_shared_from_this<Core> {
     /// Of a call that gives the sites nothing, and would not hear it from them. Throws why the pool takes no new work. To be
     /// used by who holds a Work.
     void check_unbroken();
-    /// Throws std::logic_error in a callback of this pool: what it waits for could never come.
+    /// Throws std::logic_error in a callback of this pool: what it waits for may need the service thread, which runs callbacks.
     void check_may_wait(const char* what) const;
-    /// Whether this thread is running a callback of this pool.
+    /// Whether this thread is running a callback of this pool, its service thread or another.
     bool in_callback() const;
+    bool on_service_thread() const;
+    /// By which callbacks know the pool whose they are, also when it is no more.
+    std::uint64_t number() const { return number_; }
     /// The service thread exists from now on.
     void need_service();
     /// Has the service thread look after somebody. With any lock held.
@@ -121,6 +124,7 @@ class Core : public std::enable_shared_from_this<Core> {
     void remove_stream(Stream* stream);
 
   private:
+    static std::uint64_t next_number();
     void serve();
     std::vector<std::shared_ptr<Stream>> living_streams();
     bool service_has_work();
@@ -129,6 +133,7 @@ class Core : public std::enable_shared_from_this<Core> {
     void open_sites(Manager& manager, int processes, const EngineOptions& options);
     void leave_ranks();
 
+    const std::uint64_t number_ = next_number();
     enum class Phase { open, closed, terminated };
     std::atomic<Phase> phase_{Phase::open};
     int size_ = 0;
@@ -162,7 +167,23 @@ class Core : public std::enable_shared_from_this<Core> {
 /// The core of a pool with these options. `who` is what errors name: "Pool". Throws what Pool's constructor throws.
 std::shared_ptr<Core> make_core(const PoolOptions& options, const char* who);
 
-/// Runs a callback of the program's; what it throws is reported and goes no further.
-void run_callback(const std::function<void()>& callback);
+/// While it lives, this thread runs a callback of a pool.
+class InCallback {
+  public:
+    explicit InCallback(std::uint64_t pool);
+    ~InCallback();
+    InCallback(const InCallback&) = delete;
+    InCallback& operator=(const InCallback&) = delete;
+
+    /// Whether this thread runs one of that pool: it may be in several, one inside of the other.
+    static bool of(std::uint64_t pool);
+
+  private:
+    std::uint64_t pool_;
+    const InCallback* outer_;
+};
+
+/// Runs a callback of the program's, one of that pool; what it throws is reported and goes no further.
+void run_callback(std::uint64_t pool, const std::function<void()>& callback);
 
 }  // namespace rankpool::pool

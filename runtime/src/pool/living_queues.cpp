@@ -19,10 +19,10 @@ struct Background {
     std::shared_ptr<TaskQueue> queue;
     std::shared_ptr<std::atomic<bool>> over;
 
-    /// Waits for it, where that can be: not in a copy of the process, which has no such thread, and not in a callback of the
-    /// executor, which the thread itself waits for.
+    /// Waits for it, where that can be: not in a copy of the process, which has no such thread, and not in the service
+    /// thread of the executor, which the thread itself waits for.
     void end() {
-        if (queue->is_here() && !queue->core().in_callback())
+        if (queue->is_here() && !queue->core().on_service_thread())
             thread.join();
         else
             new std::thread(std::move(thread));

@@ -317,7 +317,7 @@ void TaskQueue::when_over(const std::shared_ptr<Task>& task, std::function<void(
             return;
         }
     }
-    run_callback(then);
+    run_callback(core_->number(), then);
 }
 
 void TaskQueue::run_callbacks(Task& task) {
@@ -329,7 +329,7 @@ void TaskQueue::run_callbacks(Task& task) {
             next = std::move(task.callbacks_.front());
             task.callbacks_.pop_front();
         }
-        run_callback(next);
+        run_callback(core_->number(), next);
     }
 }
 
@@ -415,7 +415,7 @@ void TaskQueue::finish() {
     wait_until([this] { return idle_locked(); }, std::nullopt);
     Lock lock(mutex_);
     if (ending_) {
-        if (!core_->in_callback()) changed_.wait(lock, [this] { return ended_; });
+        if (!core_->on_service_thread()) changed_.wait(lock, [this] { return ended_; });
         return;
     }
     ending_ = true;
