@@ -1,10 +1,14 @@
 // Asynchronous calls, callbacks, and imap.
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <numeric>
+#include <sched.h>
 #include <set>
+#include <string>
 #include <thread>
 #include <unistd.h>
 
@@ -450,6 +454,28 @@ TEST_P(Async, StatsKnowOfACallThatHasReturned) {
         ASSERT_GT(stats.workers[0].busy, before);
         ASSERT_EQ(stats.imbalance, 0) << "there is one worker only";
         before = stats.workers[0].busy;
+    }
+}
+
+class AsyncOfProcesses : public Async {};
+ON_PROCESSES(AsyncOfProcesses);
+
+// Each ends only when all have begun.
+TEST_P(AsyncOfProcesses, SingleCallsFindTheIdleWorkerWhereverItIs) {
+    Pool pool(options(3));
+    for (int round = 0; round < 3; ++round) {
+        std::array<std::string, 3> begun;
+        for (int i = 0; i < 3; ++i) begun[static_cast<std::size_t>(i)] = (directory_.path() / (std::to_string(round) + "." + std::to_string(i))).string();
+        const auto meet = [](std::array<std::string, 3> names, int own) {
+            std::ofstream(names[static_cast<std::size_t>(own)]).close();
+            const auto until = std::chrono::steady_clock::now() + 20s;
+            const auto all_begun = [&] { return std::all_of(names.begin(), names.end(), [](const auto& name) { return access(name.c_str(), F_OK) == 0; }); };
+            while (!all_begun() && std::chrono::steady_clock::now() < until) sched_yield();
+            return all_begun();
+        };
+        std::vector<rankpool::AsyncResult<bool>> results;
+        for (int i = 0; i < 3; ++i) results.push_back(pool.apply_async(meet, begun, i));
+        for (auto& result : results) EXPECT_TRUE(result.get()) << "round " << round;
     }
 }
 

@@ -160,7 +160,7 @@ void Channel::poll(Ready&& ready) {
 }
 
 std::optional<comm::Message> Channel::try_receive(int source, int tag) {
-    while (take_in()) idle_ = 0us;
+    while (take_in()) idle_ = {};
     return mailbox_.take(source, tag);
 }
 
@@ -268,14 +268,15 @@ Status Channel::probe(int source, int tag) {
 
 // ---- a pool's service ----
 
-void Channel::wait_for_message(std::chrono::nanoseconds limit) {
+void Channel::wait_for_message(std::chrono::nanoseconds limit, std::chrono::nanoseconds within) {
     if (mailbox_.has_messages()) return;
-    // Nothing came for a while: sleep, at first briefly.
-    constexpr auto shortest = 20us, longest = 1000us;
+    // Nothing came for a while: sleep, at first briefly. Each look costs a CPU that a worker may have.
+    constexpr std::chrono::nanoseconds shortest = 50us, longest = 1ms;
+    idle_ = std::clamp(idle_, shortest, std::clamp(within, shortest, longest));
     std::unique_lock lock(mutex_);
-    idle_ = std::clamp(idle_ * 5 / 4, std::chrono::microseconds(shortest), std::chrono::microseconds(longest));
-    if (woken_.wait_for(lock, std::min<std::chrono::nanoseconds>(idle_, limit), [&] { return wake_; })) idle_ = 0us;
+    const bool woken = woken_.wait_for(lock, std::min(idle_, limit), [&] { return wake_; });
     wake_ = false;
+    if (!woken) idle_ = idle_ * 3 / 2;
 }
 
 void Channel::wake() {

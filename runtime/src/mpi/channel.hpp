@@ -59,7 +59,8 @@ class Channel {
     std::optional<Status> try_probe(int source, int tag);
     Status probe(int source, int tag);
 
-    void wait_for_message(std::chrono::nanoseconds limit);
+    /// As Transport::wait.
+    void wait_for_message(std::chrono::nanoseconds limit, std::chrono::nanoseconds within);
     void wake();
 
     /// Collective. Takes in what was post()ed and not received; all that was sent has left.
@@ -85,7 +86,7 @@ class Channel {
     std::mutex mutex_;
     std::condition_variable woken_;
     bool wake_ = false;
-    std::chrono::microseconds idle_{0};
+    std::chrono::nanoseconds idle_{0};  // how long the next sleep may be
 };
 
 }  // namespace rankpool::mpi

@@ -6,7 +6,7 @@
 namespace rankpool::mpi {
 
 /// Changes whenever Transport or this does: a module of another version is refused.
-inline constexpr int module_version = 3;
+inline constexpr int module_version = 4;
 
 enum class Threads : int { one, several };
 

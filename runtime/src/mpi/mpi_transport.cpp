@@ -90,7 +90,7 @@ class MpiTransport final : public comm::Transport {
     void send_buffer(int destination, int tag, wire::Buffer bytes) override { channel_->send_buffer(destination, tag, std::move(bytes)); }
     std::optional<Status> try_probe(int source, int tag) override { return channel_->try_probe(source, tag); }
     Status probe(int source, int tag) override { return channel_->probe(source, tag); }
-    void wait(std::chrono::nanoseconds limit) override { channel_->wait_for_message(limit); }
+    void wait(std::chrono::nanoseconds limit, std::chrono::nanoseconds within) override { channel_->wait_for_message(limit, within); }
     void wake() override { channel_->wake(); }
 
     // ---- blocks of one size ----

@@ -90,8 +90,10 @@ bool Call::wants_batch_locked() const {
 }
 
 std::size_t Call::hungry_site_locked() const {
-    // The one with the fewest batches: none gets its second before every one has its first.
+    // The one with the fewest batches: none gets its second before every one has its first. Among equals the one with the
+    // least to do for other calls.
     std::size_t hungriest = no_site, fewest = ~std::size_t{0};
+    double lightest = 0;
     for (std::size_t site = 0; site < core_->sites().size(); ++site) {
         std::size_t given = 0;
         std::uint64_t items = 0;
@@ -102,9 +104,11 @@ std::size_t Call::hungry_site_locked() const {
         }
         // The gaps of a journal may be short: then more of them, so that no worker is without one.
         const bool hungry = given < prefetch || items < prefetch * static_cast<std::uint64_t>(core_->sites()[site]->workers());
-        if (!hungry || given >= fewest) continue;
+        const double load = static_cast<double>(core_->sites()[site]->load) / core_->sites()[site]->workers();
+        if (!hungry || given > fewest || (given == fewest && load >= lightest)) continue;
         hungriest = site;
         fewest = given;
+        lightest = load;
     }
     return hungriest;
 }
@@ -137,10 +141,8 @@ void Call::give(std::size_t site, std::unique_lock<std::mutex>& lock) {
     left_ -= end - begin;
     stretches_.back().begin = end;
     if (end == stretches_.back().end) stretches_.pop_back();
-    auto owned = std::make_unique<Batch>();
+    auto owned = std::make_unique<Batch>(site, *core_->sites()[site], end - begin);
     Batch& batch = *owned;
-    batch.site = site;
-    batch.count = end - begin;
     const Items part = part_of(plan_.items, begin, end, batch.ends);
     batches_.push_back(std::move(owned));
     lock.unlock();  // the site may answer at once

@@ -44,12 +44,18 @@ class Call final : public Attended, public Drainable, public std::enable_shared_
 
   private:
     struct Batch {
-        std::size_t site = 0;
+        Batch(std::size_t number, Site& where, std::uint64_t items) : site(number), count(items), at(where) { at.load += count; }
+        ~Batch() { at.load -= count; }
+        Batch(const Batch&) = delete;
+        Batch& operator=(const Batch&) = delete;
+
+        std::size_t site;
         std::uint64_t id = 0;
         bool known = false;  // its id: it can be cancelled
         bool over = false;
-        std::uint64_t count = 0;
+        std::uint64_t count;
         std::vector<std::uint64_t> ends;
+        Site& at;
     };
     bool wants_batch_locked() const;
     bool wants_dropping_locked() const;

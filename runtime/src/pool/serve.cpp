@@ -1,7 +1,9 @@
 // The serving side of manager.hpp.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
+#include <optional>
 
 #include "pool/drain.hpp"
 #include "pool/manager.hpp"
@@ -88,7 +90,7 @@ struct ServedPool {
 class Server {
   public:
     Server(comm::Post::Of of, std::shared_ptr<comm::Transport> transport)
-        : post_(of, std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }) {
+        : post_(of, std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }, [this] { return within(); }) {
         os::ByteWriter out = message(Say::hello, 0);
         Member::here(post_.rank(), post_.node_leader()).put(out);
         post_.send(0, sealed(out));
@@ -104,6 +106,19 @@ class Server {
     }
 
   private:
+    // Workers that have nothing to do wait for the next message, for a while; others have what was sent ahead.
+    std::chrono::nanoseconds within() {
+        using namespace std::chrono_literals;
+        const auto now = std::chrono::steady_clock::now();
+        const bool idle = std::any_of(pools_.begin(), pools_.end(), [](const auto& pool) {
+            const auto& batches = pool.second.batches;
+            return pool.second.engine && std::all_of(batches.begin(), batches.end(), [](const auto& batch) { return batch.second->over.load(); });
+        });
+        if (!idle) idle_since_.reset();
+        if (idle && !idle_since_) idle_since_ = now;
+        return idle && now - *idle_since_ < 1s ? 50us : 1s;
+    }
+
     void handle(comm::Message&& received) {
         os::ByteReader in(received.bytes);
         const auto what = in.get<Say>();
@@ -243,6 +258,7 @@ class Server {
 
     std::map<std::uint64_t, ServedPool> pools_;
     std::vector<std::uint64_t> ends_;
+    std::optional<std::chrono::steady_clock::time_point> idle_since_;  // workers of some pool
     int exit_code_ = 0;
     comm::Post post_;
 };

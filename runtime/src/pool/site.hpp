@@ -1,6 +1,7 @@
 // A place with workers, as a pool that has several of them sees it.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -33,6 +34,9 @@ class Site {
     virtual void terminate(int signal) = 0;
     /// Of workers that are children of this process: their engine, to be driven by whoever waits. Else null.
     virtual Engine* engine() { return nullptr; }
+
+    /// Items of the calls' batches that are under way here: for whoever chooses among sites.
+    std::atomic<std::uint64_t> load{0};
 };
 
 /// The workers of this process.

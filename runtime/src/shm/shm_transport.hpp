@@ -24,7 +24,7 @@ class ShmTransport final : public comm::Transport {
     std::unique_ptr<comm::Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) override;
     std::optional<Status> try_probe(int source, int tag) override;
     Status probe(int source, int tag) override;
-    void wait(std::chrono::nanoseconds limit) override { endpoint_->wait(context_, seen_, limit); }
+    void wait(std::chrono::nanoseconds limit, std::chrono::nanoseconds) override { endpoint_->wait(context_, seen_, limit); }
     void wake() override { endpoint_->wake(); }
 
     void barrier() override { collectives_.barrier(); }

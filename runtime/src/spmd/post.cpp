@@ -5,6 +5,7 @@
 #include <exception>
 #include <future>
 #include <optional>
+#include <utility>
 
 #include "os/blocked_signals.hpp"
 
@@ -38,10 +39,11 @@ Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(hand
     }
 }
 
-Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler)
+Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler, std::function<std::chrono::nanoseconds()> within)
     : of_(of),
       transport_(std::move(transport)),
       handler_(std::move(handler)),
+      within_(std::move(within)),
       rank_(transport_->rank()),
       size_(transport_->size()),
       node_leader_(transport_->node_leader()) {}
@@ -72,8 +74,9 @@ void Post::stop() {
 void Post::serve() { loop(); }
 
 void Post::loop() {
+    constexpr std::chrono::nanoseconds soon = 50us, whenever = 1s;
     try {
-        for (;;) {
+        for (bool sent = false;;) {
             bool moved = false;
             while (auto message = transport_->try_receive(any, tag_pool)) {
                 handler_(std::move(*message));
@@ -91,7 +94,9 @@ void Post::loop() {
                 bytes = wire::Buffer();
             }
             if (stopping && outgoing.empty() && !moved) break;
-            if (!moved && outgoing.empty()) transport_->wait(1s);
+            // The manager's messages are answered; those of the others are answers.
+            sent = sent || !outgoing.empty();
+            if (!moved && outgoing.empty()) transport_->wait(whenever, within_ ? within_() : std::exchange(sent, false) ? soon : whenever);
         }
         if (of_ == Of::job) (void)transport_->finish(0);
     } catch (const std::exception& error) {

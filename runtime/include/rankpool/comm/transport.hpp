@@ -109,8 +109,9 @@ class Transport {
     virtual std::unique_ptr<Operation> start_receive(int source, int tag, std::optional<std::size_t> bytes) = 0;
     virtual std::optional<Status> try_probe(int source, int tag) = 0;
     virtual Status probe(int source, int tag) = 0;
-    /// Sleeps until something may have arrived, wake() was called, or `limit` has passed.
-    virtual void wait(std::chrono::nanoseconds limit) = 0;
+    /// Sleeps until something may have arrived, wake() was called, or `limit` has passed. Where nothing tells of an arrival it
+    /// is looked for again and again, the more seldom the longer nothing came, but each `within` at least.
+    virtual void wait(std::chrono::nanoseconds limit, std::chrono::nanoseconds within) = 0;
     /// Ends a wait() of another thread.
     virtual void wake() = 0;
 
