@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 // Messages of this size an MPI takes over at once, whether or not somebody receives them.
 constexpr std::size_t small_bytes = 2048;
+// The longest time until the next look for a message, unless somebody wakes the waiting thread.
+constexpr std::chrono::nanoseconds longest_sleep = 1ms;
 
 int mpi_source(int source) { return source == comm::any ? MPI_ANY_SOURCE : source; }
 int mpi_tag(int tag) { return tag == comm::any ? MPI_ANY_TAG : tag; }
@@ -160,7 +162,8 @@ void Channel::poll(Ready&& ready) {
 }
 
 std::optional<comm::Message> Channel::try_receive(int source, int tag) {
-    while (take_in()) idle_ = {};
+    while (take_in()) {
+    }
     return mailbox_.take(source, tag);
 }
 
@@ -270,13 +273,9 @@ Status Channel::probe(int source, int tag) {
 
 void Channel::wait_for_message(std::chrono::nanoseconds limit, std::chrono::nanoseconds within) {
     if (mailbox_.has_messages()) return;
-    // Nothing came for a while: sleep, at first briefly. Each look costs a CPU that a worker may have.
-    constexpr std::chrono::nanoseconds shortest = 50us, longest = 1ms;
-    idle_ = std::clamp(idle_, shortest, std::clamp(within, shortest, longest));
     std::unique_lock lock(mutex_);
-    const bool woken = woken_.wait_for(lock, std::min(idle_, limit), [&] { return wake_; });
+    woken_.wait_for(lock, std::min<std::chrono::nanoseconds>({limit, within, longest_sleep}), [&] { return wake_; });
     wake_ = false;
-    if (!woken) idle_ = idle_ * 3 / 2;
 }
 
 void Channel::wake() {

@@ -86,7 +86,6 @@ class Channel {
     std::mutex mutex_;
     std::condition_variable woken_;
     bool wake_ = false;
-    std::chrono::nanoseconds idle_{0};  // how long the next sleep may be
 };
 
 }  // namespace rankpool::mpi

@@ -5,6 +5,7 @@
 
 #include "os/host_name.hpp"
 #include "pool/drain.hpp"
+#include "pool/pace.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
@@ -71,6 +72,7 @@ class RankSite final : public Site {
         {
             std::lock_guard lock(manager_.mutex_);
             batch = ++next_id_;
+            if (batches_.empty()) pace_.begin(Pace::Clock::now());
             batches_[batch] = {&sink, std::move(over), Coverage(items.first, items.count), result_size};
         }
         os::ByteWriter out = message(Say::batch, pool_);
@@ -127,6 +129,7 @@ class RankSite final : public Site {
             case Say::over: {
                 const auto batch = batches_.find(in.get<std::uint64_t>());
                 if (batch == batches_.end()) break;
+                pace_.over(Pace::Clock::now());
                 const auto over = std::move(batch->second.over);
                 batches_.erase(batch);
                 lock.unlock();  // the call may give the next batch, which locks
@@ -150,6 +153,11 @@ class RankSite final : public Site {
         closing_.store(true);
     }
     bool closed() const { return closed_; }
+    /// How soon the next message should be seen. With the manager locked.
+    std::chrono::nanoseconds within(Pace::Clock::time_point now) const {
+        const bool waited_for = !opened_ || closing_.load() || told_ < asked_;
+        return waited_for ? Pace::shortest : batches_.empty() ? Pace::longest : pace_.look_within(now);
+    }
 
   private:
     struct Given {
@@ -213,6 +221,7 @@ class RankSite final : public Site {
     std::vector<WorkerStats> stats_;
     std::uint64_t next_id_ = 0;
     std::map<std::uint64_t, Given> batches_;
+    Pace pace_;
 };
 
 Manager::Manager(comm::Post& post) : post_(post), members_(static_cast<std::size_t>(post.size())), told_(1) {
@@ -286,6 +295,15 @@ void Manager::handle(comm::Message&& message) {
     }
     leave_if_closed();
     changed_.notify_all();
+}
+
+std::chrono::nanoseconds Manager::within() {
+    const std::lock_guard lock(mutex_);
+    if (told_ < post_.size()) return Pace::shortest;
+    std::chrono::nanoseconds soonest = Pace::longest;
+    const auto now = Pace::Clock::now();
+    for (const auto& [where, site] : sites_) soonest = std::min(soonest, site->within(now));
+    return soonest;
 }
 
 void Manager::end_ranks(int exit_code) {

@@ -6,6 +6,7 @@
 // User code runs in the engines' children, never in a rank's own process.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -30,6 +31,8 @@ class Manager {
     std::vector<std::unique_ptr<Site>> open_sites(int processes, const EngineOptions& options, int& size);
     /// On the post's thread.
     void handle(comm::Message&& message);
+    /// How soon a message of theirs should be seen.
+    std::chrono::nanoseconds within();
     /// Tells the other ranks to end, with this exit code.
     void end_ranks(int exit_code);
     /// Whether SIGTERM and SIGUSR1 on the other ranks are to be told to this one (note_signal). They do when this returns.

@@ -3,11 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <optional>
+#include <mutex>
 
 #include "pool/drain.hpp"
 #include "pool/manager.hpp"
 #include "pool/members.hpp"
+#include "pool/pace.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
 
@@ -81,7 +82,15 @@ struct ServedBatch {
     std::atomic<bool> over = false;  // set on the engine's thread
 };
 
+// Of a pool's batches; they end on the engine's thread.
+struct ServedPace {
+    std::mutex mutex;
+    Pace of_batches;
+    Pace::Clock::time_point ended = Pace::Clock::now();  // the last of them, or none yet since the pool was opened
+};
+
 struct ServedPool {
+    std::shared_ptr<ServedPace> pace = std::make_shared<ServedPace>();
     std::unique_ptr<Engine> engine;
     std::map<std::uint64_t, Engine::FunctionId> functions;
     std::map<std::uint64_t, std::unique_ptr<ServedBatch>> batches;
@@ -108,15 +117,16 @@ class Server {
   private:
     // Workers that have nothing to do wait for the next message, for a while; others have what was sent ahead.
     std::chrono::nanoseconds within() {
-        using namespace std::chrono_literals;
-        const auto now = std::chrono::steady_clock::now();
-        const bool idle = std::any_of(pools_.begin(), pools_.end(), [](const auto& pool) {
-            const auto& batches = pool.second.batches;
-            return pool.second.engine && std::all_of(batches.begin(), batches.end(), [](const auto& batch) { return batch.second->over.load(); });
-        });
-        if (!idle) idle_since_.reset();
-        if (idle && !idle_since_) idle_since_ = now;
-        return idle && now - *idle_since_ < 1s ? 50us : 1s;
+        const auto now = Pace::Clock::now();
+        std::chrono::nanoseconds soonest = Pace::longest;
+        for (const auto& [id, pool] : pools_) {
+            if (!pool.engine) continue;
+            const bool idle = std::all_of(pool.batches.begin(), pool.batches.end(), [](const auto& batch) { return batch.second->over.load(); });
+            std::lock_guard lock(pool.pace->mutex);
+            const bool lately = now - pool.pace->ended < std::chrono::seconds(1);
+            if (!idle || lately) soonest = std::min(soonest, idle ? Pace::shortest : pool.pace->of_batches.look_within(now));
+        }
+        return soonest;
     }
 
     void handle(comm::Message&& received) {
@@ -224,6 +234,10 @@ class Server {
     void run_batch(std::uint64_t pool, ServedPool& served, os::ByteReader& in, comm::Message& received) {
         const auto head = in.get<BatchHead>();
         std::erase_if(served.batches, [](const auto& entry) { return entry.second->over.load(); });
+        if (served.batches.empty()) {
+            std::lock_guard lock(served.pace->mutex);
+            served.pace->of_batches.begin(Pace::Clock::now());
+        }
         auto& batch = served.batches[head.batch];
         batch = std::make_unique<ServedBatch>();
         batch->sink = std::make_unique<ReturningSink>(post_, pool, head.batch, head);
@@ -244,9 +258,12 @@ class Server {
             const auto function = served.functions.find(head.function);
             if (function == served.functions.end()) throw Error("a batch of an unknown function");
             batch->job = served.engine->add_job(function->second, head.result_size, items, {head.chunk, head.largest_chunk, nullptr, false},
-                                                *batch->sink, [now] {
+                                                *batch->sink, [now, pace = served.pace] {
                                                     now->sink->over();
                                                     now->over = true;
+                                                    std::lock_guard lock(pace->mutex);
+                                                    pace->ended = Pace::Clock::now();
+                                                    pace->of_batches.over(pace->ended);
                                                 });
             served.engine->wake();
         } catch (...) {  // the pool is broken: the whole batch fails with the reason
@@ -258,7 +275,6 @@ class Server {
 
     std::map<std::uint64_t, ServedPool> pools_;
     std::vector<std::uint64_t> ends_;
-    std::optional<std::chrono::steady_clock::time_point> idle_since_;  // workers of some pool
     int exit_code_ = 0;
     comm::Post post_;
 };

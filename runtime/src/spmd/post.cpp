@@ -5,7 +5,6 @@
 #include <exception>
 #include <future>
 #include <optional>
-#include <utility>
 
 #include "os/blocked_signals.hpp"
 
@@ -13,7 +12,7 @@ namespace rankpool::comm {
 
 using namespace std::chrono_literals;
 
-Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(handler)) {
+Post::Post(Of of, Open open, Handler handler, Within within) : of_(of), handler_(std::move(handler)), within_(std::move(within)) {
     std::promise<void> opened;
     auto ready = opened.get_future();
     std::optional<os::BlockedSignals> blocked(std::in_place);
@@ -39,7 +38,7 @@ Post::Post(Of of, Open open, Handler handler) : of_(of), handler_(std::move(hand
     }
 }
 
-Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler, std::function<std::chrono::nanoseconds()> within)
+Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler, Within within)
     : of_(of),
       transport_(std::move(transport)),
       handler_(std::move(handler)),
@@ -74,9 +73,8 @@ void Post::stop() {
 void Post::serve() { loop(); }
 
 void Post::loop() {
-    constexpr std::chrono::nanoseconds soon = 50us, whenever = 1s;
     try {
-        for (bool sent = false;;) {
+        for (;;) {
             bool moved = false;
             while (auto message = transport_->try_receive(any, tag_pool)) {
                 handler_(std::move(*message));
@@ -94,9 +92,7 @@ void Post::loop() {
                 bytes = wire::Buffer();
             }
             if (stopping && outgoing.empty() && !moved) break;
-            // The manager's messages are answered; those of the others are answers.
-            sent = sent || !outgoing.empty();
-            if (!moved && outgoing.empty()) transport_->wait(whenever, within_ ? within_() : std::exchange(sent, false) ? soon : whenever);
+            if (!moved && outgoing.empty()) transport_->wait(1s, within_());
         }
         if (of_ == Of::job) (void)transport_->finish(0);
     } catch (const std::exception& error) {

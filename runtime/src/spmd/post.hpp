@@ -22,10 +22,13 @@ class Post {
     using Open = std::function<std::shared_ptr<Transport>()>;
     enum class Of { job, communicator };
 
+    /// How soon a message must be seen: asked before each wait.
+    using Within = std::function<std::chrono::nanoseconds()>;
+
     /// Opens the transport on a thread of its own and serves it there. Throws what `open` throws.
-    Post(Of of, Open open, Handler handler);
-    /// Takes a transport over and serves it in serve(). `within`: how soon a message must be seen, asked before each wait.
-    Post(Of of, std::shared_ptr<Transport> transport, Handler handler, std::function<std::chrono::nanoseconds()> within);
+    Post(Of of, Open open, Handler handler, Within within);
+    /// Takes a transport over and serves it in serve().
+    Post(Of of, std::shared_ptr<Transport> transport, Handler handler, Within within);
     ~Post();
     Post(const Post&) = delete;
     Post& operator=(const Post&) = delete;
@@ -48,7 +51,7 @@ class Post {
     Of of_;
     std::shared_ptr<Transport> transport_;
     Handler handler_;
-    std::function<std::chrono::nanoseconds()> within_;
+    Within within_;
     int rank_ = 0, size_ = 1, node_leader_ = 0;
     std::mutex mutex_;
     std::deque<std::pair<int, wire::Buffer>> outgoing_;

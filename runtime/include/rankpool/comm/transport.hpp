@@ -110,7 +110,7 @@ class Transport {
     virtual std::optional<Status> try_probe(int source, int tag) = 0;
     virtual Status probe(int source, int tag) = 0;
     /// Sleeps until something may have arrived, wake() was called, or `limit` has passed. Where nothing tells of an arrival it
-    /// is looked for again and again, the more seldom the longer nothing came, but each `within` at least.
+    /// returns for a look `within` that time, or a little sooner.
     virtual void wait(std::chrono::nanoseconds limit, std::chrono::nanoseconds within) = 0;
     /// Ends a wait() of another thread.
     virtual void wake() = 0;
