@@ -308,7 +308,7 @@ TEST(ShmThreads, EachWaitsForItsOwnMessages) {
             for (;;) {
                 if (auto message = transport.try_receive(any, tag)) return std::move(*message);
                 const auto begin = std::chrono::steady_clock::now();
-                transport.wait(lost == 0 ? std::chrono::nanoseconds(limit) : 1ms);
+                transport.wait(lost == 0 ? std::chrono::nanoseconds(limit) : 1ms, limit);
                 if (std::chrono::steady_clock::now() - begin >= limit) ++lost;
             }
         };

@@ -292,7 +292,7 @@ TEST(ShmTransport, WaitEndsAfterItsLimit) {
     run_job(1, [](ShmTransport& transport) {
         const auto begin = std::chrono::steady_clock::now();
         EXPECT_FALSE(transport.try_receive(any, any).has_value());
-        transport.wait(5ms);
+        transport.wait(5ms, 5ms);
         EXPECT_LT(std::chrono::steady_clock::now() - begin, long_enough);
     });
 }
