@@ -259,7 +259,7 @@ TEST(ShmTransport, WaitEndsWhenAMessageArrives) {
             } else {
                 const auto begin = std::chrono::steady_clock::now();
                 std::optional<Message> message;
-                while (!(message = transport.try_receive(any, tag))) transport.wait(long_enough);
+                while (!(message = transport.try_receive(any, tag))) transport.wait(long_enough, long_enough);
                 ASSERT_LT(std::chrono::steady_clock::now() - begin, long_enough / 2) << "a wake-up was lost";
                 ASSERT_EQ(value_of<int>(*message), round);
                 transport.send(0, tag, {});
@@ -280,7 +280,7 @@ TEST(ShmTransport, WakeOfAnotherThreadEndsAWait) {
             for (;;) {
                 EXPECT_FALSE(transport.try_receive(any, any).has_value());
                 if (woken) break;
-                transport.wait(long_enough);
+                transport.wait(long_enough, long_enough);
             }
             other.join();
             ASSERT_LT(std::chrono::steady_clock::now() - begin, long_enough / 2) << "a wake-up was lost";
