@@ -31,7 +31,7 @@ void expect_place(const std::shared_ptr<Transport>& transport, int rank, int siz
     ASSERT_NE(transport, nullptr);
     EXPECT_EQ(transport->rank(), rank);
     EXPECT_EQ(transport->size(), size);
-    EXPECT_EQ(transport->node_leader(), 0);
+    EXPECT_EQ(transport->neighbours().leader, 0);
 }
 
 class ShmSplit : public testing::TestWithParam<int> {};

@@ -10,7 +10,7 @@ using namespace shm_test;
 TEST(ShmTransport, KnowsItsPlace) {
     run_job(3, [](ShmTransport& transport) {
         EXPECT_EQ(transport.size(), 3);
-        EXPECT_EQ(transport.node_leader(), 0);
+        EXPECT_EQ(transport.neighbours().leader, 0);
         const int rank = transport.rank();
         transport.send((rank + 1) % 3, tag, bytes_of(rank));
         EXPECT_EQ(value_of<int>(transport.receive((rank + 2) % 3, tag)), (rank + 2) % 3);

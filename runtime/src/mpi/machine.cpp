@@ -47,7 +47,7 @@ bool sees(const Offer& offer) {
 
 }  // namespace
 
-int node_leader(MPI_Comm communicator) {
+comm::Neighbours neighbours(MPI_Comm communicator) {
     int rank = 0;
     check(MPI_Comm_rank(communicator, &rank), "MPI_Comm_rank");
     MPI_Comm node = MPI_COMM_NULL;
@@ -55,17 +55,18 @@ int node_leader(MPI_Comm communicator) {
     int place = 0, ranks = 1;
     check(MPI_Comm_rank(node, &place), "MPI_Comm_rank");
     check(MPI_Comm_size(node, &ranks), "MPI_Comm_size");
-    int leader = rank;
+    comm::Neighbours found{rank, rank};
     if (ranks > 1) {
         Offer offer;
         if (place == 0) offer = make_offer(rank);
         check(MPI_Bcast(&offer, sizeof offer, MPI_BYTE, 0, node), "MPI_Bcast");
-        if (place != 0 && sees(offer)) leader = offer.rank;
+        found.first = offer.rank;
+        if (place != 0 && sees(offer)) found.leader = offer.rank;
         check(MPI_Barrier(node), "MPI_Barrier");  // then all have looked
         if (place == 0 && offer.descriptor >= 0) close(offer.descriptor);
     }
     check(MPI_Comm_free(&node), "MPI_Comm_free");
-    return leader;
+    return found;
 }
 
 }  // namespace rankpool::mpi

@@ -3,10 +3,12 @@
 
 #include <mpi.h>
 
+#include <rankpool/comm/transport.hpp>
+
 namespace rankpool::mpi {
 
-/// The smallest rank of `communicator` whose memory this process can see, itself if there is no smaller one. Ranks that MPI
-/// puts on one machine but that see no memory of each other, in containers say, are alone. Collective. Throws MpiError.
-int node_leader(MPI_Comm communicator);
+/// Of the ranks that MPI puts on this one's machine the smallest, which is the leader too if this process sees its memory.
+/// Ranks that do not, in containers say, lead themselves. Collective. Throws MpiError.
+comm::Neighbours neighbours(MPI_Comm communicator);
 
 }  // namespace rankpool::mpi

@@ -62,7 +62,7 @@ class MpiTransport final : public comm::Transport {
 
     int rank() const override { return channel_->rank(); }
     int size() const override { return channel_->size(); }
-    int node_leader() const override { return mpi::node_leader(comm()); }
+    comm::Neighbours neighbours() const override { return mpi::neighbours(comm()); }
     bool several_threads() const override {
         int provided = MPI_THREAD_SINGLE;
         check(MPI_Query_thread(&provided), "MPI_Query_thread");

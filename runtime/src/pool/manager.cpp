@@ -225,7 +225,7 @@ class RankSite final : public Site {
 };
 
 Manager::Manager(comm::Post& post) : post_(post), members_(static_cast<std::size_t>(post.size())), told_(1) {
-    members_[0] = Member::here(0, post.node_leader());
+    members_[0] = Member::here(post.neighbours());
 }
 
 std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const EngineOptions& options, int& size) {
@@ -236,7 +236,7 @@ std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const Engi
         pool = next_pool_++;
     }
     const int ranks = post_.size();
-    const std::vector<int> shares = worker_shares(members_);
+    const std::vector<int> shares = worker_shares(members_), leader_of = leaders(members_, apart_);
     std::map<int, EngineOptions> by_leader;
     size = 0;
     for (int rank = 0; rank < ranks; ++rank) {
@@ -244,9 +244,10 @@ std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const Engi
         const Member& member = members_[place];
         const int workers = processes > 0 ? processes / ranks + (rank < processes % ranks ? 1 : 0) : shares[place];
         if (workers == 0) continue;
-        EngineOptions& here = by_leader.try_emplace(member.leader, options).first->second;
+        const int leader = leader_of[place];
+        EngineOptions& here = by_leader.try_emplace(leader, options).first->second;
         // One that may run where its leader may goes where the pool's creator goes.
-        const bool bound = member.affinity != members_[static_cast<std::size_t>(member.leader)].affinity;
+        const bool bound = member.affinity != members_[static_cast<std::size_t>(leader)].affinity;
         const Seat seat{member.job_rank, std::max(1, shares[place] / workers), bound ? member.affinity : std::vector<std::uint64_t>()};
         here.seats.insert(here.seats.end(), static_cast<std::size_t>(workers), seat);
         size += workers;
@@ -259,7 +260,7 @@ std::vector<std::unique_ptr<Site>> Manager::open_sites(int processes, const Engi
         here.workers = static_cast<int>(here.seats.size());
         here.first_index = first;
         here.pool_size = size;
-        here.cpus = cpus_of(members_, leader);
+        here.cpus = cpus_of(members_, leader_of, leader);
         first += here.workers;
         if (leader == 0) continue;
         auto site = std::make_unique<RankSite>(*this, leader, pool, here);

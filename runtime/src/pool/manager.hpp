@@ -47,6 +47,7 @@ class Manager {
     comm::Post& post_;
     std::mutex mutex_;
     std::condition_variable changed_;
+    const bool apart_ = every_rank_leads();
     std::vector<Member> members_;  // by rank
     int told_ = 0;                 // ranks that said what they bring
     std::uint64_t next_pool_ = 1;

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "entry/context.hpp"
+#include "os/cgroup.hpp"
 #include "process/child.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
@@ -27,9 +30,6 @@ void for_each_cpu(const std::vector<std::uint64_t>& mask, Use&& use) {
         for (std::uint64_t left = mask[word]; left != 0; left &= left - 1) use(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
 }
 
-// A quota of a cgroup, or RANKPOOL_CPU_COUNT, counts for all ranks of a machine; an affinity mask is a rank's own.
-bool has_quota(const Member& member) { return member.usable_cpus != count(member.affinity); }
-
 }  // namespace
 
 bool every_rank_leads() {
@@ -40,17 +40,26 @@ bool every_rank_leads() {
     throw LaunchError("RANKPOOL_LEADERS = \"" + std::string(value) + "\"; expected node (one rank of a machine leads the workers of all its ranks) or rank");
 }
 
-Member Member::here(int own, int machine) {
-    return {entry::own_rank(), machine, every_rank_leads() ? own : machine, process_cpu_count(), process::current_affinity()};
+Member Member::here(const comm::Neighbours& neighbours) {
+    const auto quota = os::cpu_quota();
+    return {.job_rank = entry::own_rank(),
+            .machine = neighbours.first,
+            .leader = neighbours.leader,
+            .told_cpus = std::getenv("RANKPOOL_CPU_COUNT") != nullptr ? process_cpu_count() : 0,
+            .quota = quota ? std::max(1, static_cast<int>(std::ceil(std::min(*quota, 1e6)))) : 0,
+            .affinity = process::current_affinity(),
+            .confines = process::confines()};
 }
 
 void Member::put(os::ByteWriter& out) const {
     out.put(job_rank);
     out.put(machine);
     out.put(leader);
-    out.put(usable_cpus);
+    out.put(told_cpus);
+    out.put(quota);
     out.put(static_cast<std::uint32_t>(affinity.size()));
     for (const std::uint64_t word : affinity) out.put(word);
+    out.put(confines);
 }
 
 Member Member::get(os::ByteReader& in) {
@@ -58,20 +67,34 @@ Member Member::get(os::ByteReader& in) {
     member.job_rank = in.get<int>();
     member.machine = in.get<int>();
     member.leader = in.get<int>();
-    member.usable_cpus = std::max(1, in.get<int>());
+    member.told_cpus = std::max(0, in.get<int>());
+    member.quota = std::max(0, in.get<int>());
     for (auto words = in.get<std::uint32_t>(); words > 0; --words) member.affinity.push_back(in.get<std::uint64_t>());
+    member.confines = in.get_string();
     return member;
+}
+
+std::vector<int> leaders(const std::vector<Member>& members, bool apart) {
+    std::map<std::pair<int, std::string>, int> first;
+    std::vector<int> leaders;
+    for (int rank = 0; rank < static_cast<int>(members.size()); ++rank) {
+        const Member& member = members[static_cast<std::size_t>(rank)];
+        leaders.push_back(apart ? rank : first.try_emplace({member.leader, member.confines}, rank).first->second);
+    }
+    return leaders;
 }
 
 std::vector<int> worker_shares(const std::vector<Member>& members) {
     struct Machine {
-        int ranks = 0;
+        int ranks = 0, told_cpus = 0, quota = 0;
         std::vector<int> ranks_on;  // by CPU
     };
     std::map<int, Machine> machines;
     for (const Member& member : members) {
         Machine& machine = machines[member.machine];
         ++machine.ranks;
+        machine.told_cpus = std::max(machine.told_cpus, member.told_cpus);
+        machine.quota = std::max(machine.quota, member.quota);
         machine.ranks_on.resize(std::max(machine.ranks_on.size(), member.affinity.size() * 64));
         for_each_cpu(member.affinity, [&](std::size_t cpu) { ++machine.ranks_on[cpu]; });
     }
@@ -79,25 +102,31 @@ std::vector<int> worker_shares(const std::vector<Member>& members) {
     for (const Member& member : members) {
         const Machine& machine = machines[member.machine];
         double share = 0;
-        if (has_quota(member))
-            share = static_cast<double>(member.usable_cpus) / machine.ranks;
-        else
+        if (machine.told_cpus > 0) {
+            share = static_cast<double>(machine.told_cpus) / machine.ranks;
+        } else {
             for_each_cpu(member.affinity, [&](std::size_t cpu) { share += 1.0 / machine.ranks_on[cpu]; });
+            const auto cpus = std::count_if(machine.ranks_on.begin(), machine.ranks_on.end(), [](int ranks) { return ranks > 0; });
+            if (machine.quota > 0 && machine.quota < cpus) share *= static_cast<double>(machine.quota) / static_cast<double>(cpus);
+        }
         shares.push_back(std::max(1, static_cast<int>(share + 1e-6)));
     }
     return shares;
 }
 
-int cpus_of(const std::vector<Member>& members, int leader) {
+int cpus_of(const std::vector<Member>& members, const std::vector<int>& leaders, int leader) {
     std::vector<std::uint64_t> all;
-    int most = 0;
-    for (const Member& member : members) {
-        if (member.leader != leader) continue;
-        if (has_quota(member)) most = std::max(most, member.usable_cpus);
+    int told = 0, quota = 0;
+    for (std::size_t rank = 0; rank < members.size(); ++rank) {
+        const Member& member = members[rank];
+        if (leaders[rank] != leader) continue;
+        told = std::max(told, member.told_cpus);
+        quota = std::max(quota, member.quota);
         all.resize(std::max(all.size(), member.affinity.size()));
         for (std::size_t word = 0; word < member.affinity.size(); ++word) all[word] |= member.affinity[word];
     }
-    return std::max(1, most > 0 ? most : count(all));
+    if (told > 0) return told;
+    return std::max(1, quota > 0 ? std::min(quota, count(all)) : count(all));
 }
 
 }  // namespace rankpool::pool

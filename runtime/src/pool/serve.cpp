@@ -101,7 +101,7 @@ class Server {
     Server(comm::Post::Of of, std::shared_ptr<comm::Transport> transport)
         : post_(of, std::move(transport), [this](comm::Message&& message) { handle(std::move(message)); }, [this] { return within(); }) {
         os::ByteWriter out = message(Say::hello, 0);
-        Member::here(post_.rank(), post_.node_leader()).put(out);
+        Member::here(post_.neighbours()).put(out);
         post_.send(0, sealed(out));
     }
 

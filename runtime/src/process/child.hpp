@@ -29,6 +29,10 @@ struct Surroundings {
 /// The calling thread's CPUs, as a bit mask.
 std::vector<std::uint64_t> current_affinity();
 
+/// What the calling thread's children inherit and nobody can give them later: the CPUs and memory nodes that its cgroups leave
+/// it, and its memory policy. For comparison only.
+std::string confines();
+
 /// What a child does. Called in the child, once its surroundings are set; its return value is the exit code.
 using Work = int (*)(std::span<const std::byte> description, std::vector<os::UniqueFd> descriptors);
 

@@ -15,7 +15,7 @@ class ShmTransport final : public comm::Transport {
 
     int rank() const override { return own_; }
     int size() const override { return static_cast<int>(ranks_.size()); }
-    int node_leader() const override { return 0; }
+    comm::Neighbours neighbours() const override { return {}; }
 
     void send(int destination, int tag, std::span<const std::byte> bytes) override;
     std::optional<comm::Message> try_receive(int source, int tag) override;

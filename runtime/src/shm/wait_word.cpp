@@ -11,7 +11,6 @@
 #include <climits>
 #include <ctime>
 
-
 namespace rankpool::shm {
 namespace {
 

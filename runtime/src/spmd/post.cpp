@@ -21,7 +21,7 @@ Post::Post(Of of, Open open, Handler handler, Within within) : of_(of), handler_
             transport_ = open();
             rank_ = transport_->rank();
             size_ = transport_->size();
-            node_leader_ = transport_->node_leader();
+            neighbours_ = transport_->neighbours();
             opened.set_value();
         } catch (...) {
             opened.set_exception(std::current_exception());
@@ -45,7 +45,7 @@ Post::Post(Of of, std::shared_ptr<Transport> transport, Handler handler, Within 
       within_(std::move(within)),
       rank_(transport_->rank()),
       size_(transport_->size()),
-      node_leader_(transport_->node_leader()) {}
+      neighbours_(transport_->neighbours()) {}
 
 Post::~Post() {
     if (thread_.joinable()) {

@@ -36,7 +36,7 @@ class Post {
     int rank() const { return rank_; }
     int size() const { return size_; }
     /// As the transport's.
-    int node_leader() const { return node_leader_; }
+    const Neighbours& neighbours() const { return neighbours_; }
 
     /// From any thread; returns at once. Messages to one rank arrive in the order sent.
     void send(int destination, wire::Buffer bytes);
@@ -52,7 +52,8 @@ class Post {
     std::shared_ptr<Transport> transport_;
     Handler handler_;
     Within within_;
-    int rank_ = 0, size_ = 1, node_leader_ = 0;
+    int rank_ = 0, size_ = 1;
+    Neighbours neighbours_;
     std::mutex mutex_;
     std::deque<std::pair<int, wire::Buffer>> outgoing_;
     bool stopping_ = false;

@@ -72,14 +72,19 @@ struct Fold {
     void operator()(std::byte* left, const std::byte* right, std::size_t count) const { apply(op, left, right, count); }
 };
 
+/// Ranks of a communicator: the smallest on one's machine, and the smallest there that really shares memory with it.
+struct Neighbours {
+    int first = 0, leader = 0;
+};
+
 class Transport {
   public:
     virtual ~Transport() = default;
 
     virtual int rank() const = 0;
     virtual int size() const = 0;
-    /// Of the ranks of this communicator that really share memory with this one, the smallest: who leads them. Collective.
-    virtual int node_leader() const = 0;
+    /// Collective.
+    virtual Neighbours neighbours() const = 0;
 
     /// Whether another thread may use a communicator of its own at the same time.
     virtual bool several_threads() const { return true; }

@@ -1,7 +1,7 @@
 // What a TaskFunction is made of: the bytes of a function whose type has been forgotten, and a constant that knows it.
 //
-// The function itself is rebuilt from its bytes when it is first called, in every copy anew and in every process: so what it
-// captured is as it was when the TaskFunction was made, here and elsewhere. The constant travels as its address, as a
+// The function itself is rebuilt from its bytes when it arrives or is first called, in every copy anew and in every process: so what
+// it captured is as it was when the TaskFunction was made, here and elsewhere. The constant travels as its address, as a
 // Descriptor does, and is checked as one before anything is called through it.
 #pragma once
 
