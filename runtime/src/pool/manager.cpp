@@ -283,6 +283,7 @@ void Manager::handle(comm::Message&& message) {
     std::unique_lock lock(mutex_);
     if (what == Say::hello) {
         Member& member = members_[static_cast<std::size_t>(message.source)];
+        if (!member.affinity.empty()) throw Error("rank " + std::to_string(message.source) + " said twice what it brings");
         member = Member::get(in);
         for (int* rank : {&member.machine, &member.leader})
             if (*rank < 0 || *rank >= post_.size()) throw Error("rank " + std::to_string(message.source) + " names rank " + std::to_string(*rank) + ", which does not exist");

@@ -7,6 +7,7 @@
 #include "pool/core.hpp"
 #include "pool/manager.hpp"
 #include <rankpool/communicator.hpp>
+#include <rankpool/cpus.hpp>
 
 namespace rankpool {
 namespace {
@@ -59,6 +60,8 @@ std::shared_ptr<pool::Core> over_ranks(Communicator& communicator, const PoolOpt
     if (communicator.size() > 1 && !communicator.transport()->several_threads())
         throw std::logic_error("Pool: a pool over a communicator needs a thread of its own on rank 0, and MPI was initialised without support for several; "
                                "unset RANKPOOL_THREADS, or initialise MPI with MPI_THREAD_MULTIPLE");
+    (void)process_cpu_count();  // what is wrong in the environment is told before anybody waits for this rank
+    (void)pool::every_rank_leads();
     std::shared_ptr<comm::Transport> transport = communicator.dup().transport();
     if (communicator.rank() == 0) return std::make_shared<pool::Core>(options.processes, std::move(engine), std::move(transport));
     (void)pool::serve_pools(comm::Post::Of::communicator, std::move(transport));

@@ -338,8 +338,8 @@ class Worker {
         const std::size_t result_size = function.descriptor().result_size;
         if (result_size == 0) return run_serialized(job, function, claim, begin, end);
         if (job.results != JobBlock::nowhere) return run_in_place(job, function, claim, begin, end);
-        const std::size_t most = (std::min(segment_.capacity() / 4, largest_frame) - sizeof(Frame)) / result_size;
-        if (most == 0) return run_large(job, function, begin, end);
+        if (result_size > segment_.capacity() / 4 - sizeof(Frame)) return run_large(job, function, begin, end);
+        const std::size_t most = std::max<std::size_t>(1, std::min(segment_.capacity() / 4, largest_frame) / result_size);
         std::uint64_t done = 0;
         while (begin < end && !dropped()) {
             const std::uint64_t stop = std::min<std::uint64_t>(end, begin + most);

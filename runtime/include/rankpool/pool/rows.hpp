@@ -114,9 +114,9 @@ class RawResults {
 
 /// Values of the standard library's whose making of bytes calls nothing of the user's.
 template <class T>
-inline constexpr bool is_plain = wire::is_bytes<T>;
+inline constexpr bool is_plain = wire::is_bytes<T> && std::is_trivially_default_constructible_v<T>;
 template <class C>
-inline constexpr bool is_plain<std::basic_string<C>> = wire::is_bytes<C>;
+inline constexpr bool is_plain<std::basic_string<C>> = is_plain<C>;
 template <class T>
 inline constexpr bool is_plain<std::vector<T>> = is_plain<T>;
 template <class T>
