@@ -63,7 +63,7 @@ def main():
     for ranks in map(int, numbers):
         targets = tuple(Target(RANKRUN, 1 / 20, f"at least 20 times faster than {peer.name}", peer)
                         for peer in (OPEN_MPI, MPICH)) if ranks == 8 else ()
-        table = Table("launch", f"a job of {ranks} ranks with one barrier", "start to end", milliseconds, (RANKRUN,), (OPEN_MPI, MPICH), targets)
+        table = Table("launch", f"a job of {ranks} rank{'s' if ranks > 1 else ''} with one barrier", "start to end", milliseconds, (RANKRUN,), (OPEN_MPI, MPICH), targets)
         print(f"### {table.benchmark}: {table.title}\n")
         failed |= tell(table, measure(table, Runner(build, ranks), options.rounds))
         sys.stdout.flush()
