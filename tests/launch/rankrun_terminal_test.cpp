@@ -92,9 +92,10 @@ TEST_P(RankrunTerminal, ClosingTheWindowEndsTheJob) {
 }
 
 TEST_P(RankrunTerminal, AWrappersProgramIsToldToEndToo) {
-    // The shell dies of SIGTERM at once; its program has its grace.
+    // The shell dies of SIGTERM at once; its program has its grace. It looks for its signals between short naps: one that comes
+    // just before a long one would be heard behind it.
     const auto program = directory.script(
-        "program", "trap 'sleep 0.1; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 1000; done\n");
+        "program", "trap 'sleep 0.1; echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
     const auto wrapper = directory.script("wrapper", program + "\ntrue\n");
     Terminal terminal(job({"--grace", "1000", "-n", "2", wrapper}));
     for (int i = 0; i < 2; ++i) ASSERT_TRUE(terminal.shows("ready")) << terminal.seen();
