@@ -42,4 +42,5 @@ set(RANKPOOL_COMPILE_FAIL_SOURCES
   compile_fail/result_pointer.cpp
   compile_fail/result_string_view.cpp
   compile_fail/spmd_bcast_pointer.cpp
+  compile_fail/submit_wrong_arguments.cpp
   compile_fail/task_no_function.cpp)

@@ -1,6 +1,10 @@
 // What is not in tests/semantics: empty futures, results that cannot be copied, callbacks that wait, coroutines.
+#include <sys/wait.h>
+
 #include <future>
+#include <iterator>
 #include <thread>
+#include <unordered_map>
 #ifdef __cpp_impl_coroutine
 #include <coroutine>
 #endif
@@ -31,6 +35,60 @@ TEST(EmptyFuture, IsNotValidAndSaysSo) {
     EXPECT_THROW(empty.add_done_callback([](Future<int>) {}), std::logic_error);
     EXPECT_THROW(rankpool::wait({empty}), std::logic_error);
     EXPECT_THROW(rankpool::as_completed({empty}), std::logic_error);
+}
+
+TEST_P(Futures, CanBeKeys) {
+    ProcessPoolExecutor executor(options());
+    std::unordered_map<Future<int>, std::string> names;
+    const auto one = executor.submit(work, 1), two = executor.submit(work, 2);
+    names[one] = "one";
+    names[two] = "two";
+    EXPECT_EQ(one, Future<int>(one));
+    EXPECT_FALSE(one == two);
+    EXPECT_EQ(Future<int>(), Future<int>());
+    std::string all;
+    for (const auto& future : rankpool::as_completed({one, two, one})) all += names.at(future);
+    EXPECT_TRUE(all == "onetwo" || all == "twoone") << all;
+}
+
+TEST_P(Futures, AndTheirExecutorCannotBeUsedInACopyThatTheProgramForked) {
+    if (!concurrent() || ranks() > 0) return;
+    const std::string door = path("door");
+    ProcessPoolExecutor executor(options(1));
+    auto runs = executor.submit(pass, door, 1), waits = executor.submit(pass, door, 2);
+    const pid_t copy = fork();
+    if (copy == 0) {
+        std::size_t refused = 0;
+        const std::function<void()> uses[] = {[&] { runs.result(); }, [&] { waits.cancel(); }, [&] { rankpool::wait({runs}); },
+                                              [&] { executor.submit(work, 3); }, [&] { executor.map(work, {1, 2}); }, [&] { executor.kill_workers(); }};
+        for (const auto& use : uses) {
+            try {
+                use();
+            } catch (const std::logic_error&) {
+                ++refused;
+            }
+        }
+        _exit(refused == std::size(uses) ? 0 : 100 + static_cast<int>(refused));
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(copy, &status, 0), copy);
+    EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+    open_door(door);
+    EXPECT_EQ(runs.result(), 1);
+    EXPECT_EQ(waits.result(), 2);
+}
+
+TEST_P(Futures, OfAMapComeFromArraysAndFromItemsThatCannotBeCopied) {
+    ProcessPoolExecutor executor(options());
+    const int numbers[] = {1, 2, 3};
+    std::vector<std::unique_ptr<int>> pointers;
+    for (const int x : numbers) pointers.push_back(std::make_unique<int>(x));
+    for (const std::size_t buffersize : {std::size_t{0}, std::size_t{2}}) {
+        std::vector<int> all;
+        for (const int x : executor.map(work, numbers, {.buffersize = buffersize})) all.push_back(x);
+        for (const int x : executor.map([](const std::unique_ptr<int>& x) { return *x; }, pointers, {.buffersize = buffersize})) all.push_back(x);
+        EXPECT_EQ(all, std::vector<int>({1, 2, 3, 1, 2, 3}));
+    }
 }
 
 TEST_P(Futures, OfResultsThatCannotBeCopiedGiveThemOnce) {

@@ -1,12 +1,16 @@
 // Asynchronous calls, callbacks, and imap.
+#include <sched.h>
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <numeric>
-#include <sched.h>
 #include <set>
 #include <string>
 #include <thread>
@@ -477,6 +481,42 @@ TEST_P(AsyncOfProcesses, SingleCallsFindTheIdleWorkerWhereverItIs) {
         for (int i = 0; i < 3; ++i) results.push_back(pool.apply_async(meet, begun, i));
         for (auto& result : results) EXPECT_TRUE(result.get()) << "round " << round;
     }
+}
+
+TEST_P(Async, APoolCannotBeUsedInACopyThatTheProgramForked) {
+    if (ranks() > 0) return;
+    Pool pool(options());
+    const pid_t copy = fork();
+    if (copy == 0) {
+        std::size_t refused = 0;
+        const auto same = [](int x) { return x; };
+        const std::function<void()> uses[] = {[&] { pool.map(same, {1, 2}); }, [&] { pool.map_async(same, {1, 2}); }, [&] { pool.imap(same, {1, 2}); },
+                                              [&] { pool.stats(); }, [&] { pool.close(); }, [&] { pool.terminate(); }};
+        for (const auto& use : uses) {
+            try {
+                use();
+            } catch (const std::logic_error&) {
+                ++refused;
+            }
+        }
+        _exit(refused == std::size(uses) ? 0 : 100 + static_cast<int>(refused));
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(copy, &status, 0), copy);
+    EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+    EXPECT_EQ(pool.map([](int x) { return x + 1; }, {1, 2}), std::vector<int>({2, 3}));
+}
+
+TEST_P(Async, InputMayBeAnArray) {
+    Pool pool(options());
+    const int numbers[] = {1, 2, 3};
+    const auto twice = [](int x) { return 2 * x; };
+    const std::vector<int> expected = {2, 4, 6};
+    EXPECT_EQ(pool.map(twice, numbers), expected);
+    EXPECT_EQ(pool.map_async(twice, numbers).get(), expected);
+    std::vector<int> all;
+    for (const int x : pool.imap(twice, numbers)) all.push_back(x);
+    EXPECT_EQ(all, expected);
 }
 
 }  // namespace

@@ -104,6 +104,7 @@ class ProcessPoolExecutor {
     /// arguments are copied, or moved, before this returns. Arguments that cannot be serialized are their future's error.
     template <class F, class... Args>
     auto submit(F&& function, Args&&... arguments) {
+        static_assert(std::is_invocable_v<std::decay_t<F>&, std::decay_t<Args>...>, "rankpool: submit: the function cannot be called with these arguments");
         using Star = task::Star<std::decay_t<F>>;
         using Tuple = std::tuple<std::decay_t<Args>...>;
         using Value = typename pool::TypedFunction<Star, Tuple>::Value;
@@ -131,22 +132,10 @@ class ProcessPoolExecutor {
     template <class F, std::ranges::input_range Items>
     auto map(F&& function, Items&& items, ExecutorMapOptions options = {}) {
         using Item = std::ranges::range_value_t<Items>;
-        using Typed = pool::TypedFunction<F, Item>;
-        using Value = typename Typed::Value;
-        pool::require_open(*queue_);
-        const pool::MapPlan plan{pool::deadline_of(options.timeout), options.chunksize, options.buffersize};
-        const Typed typed(std::forward<F>(function));
-        std::shared_ptr<pool::TaskMap> map;
-        if (options.buffersize == 0) {
-            pool::PulledInput<Item, std::remove_reference_t<Items>&> input(items);
-            map = pool::open_map(queue_, typed.descriptor(), typed.bytes, plan, [&input](wire::Buffer& out) { return input(out); });
-        } else {
-            using Held = std::decay_t<Items>;
-            using Range = std::conditional_t<!std::is_lvalue_reference_v<Items> || std::is_copy_constructible_v<Held>, Held, Held&>;
-            auto input = std::make_shared<pool::PulledInput<Item, Range>>(std::forward<Items>(items));
-            map = pool::open_map(queue_, typed.descriptor(), typed.bytes, plan, [input](wire::Buffer& out) { return (*input)(out); });
-        }
-        return ResultRange<pool::Stored<Value>>(std::make_unique<pool::TaskMapSource<Value>>(std::move(map)));
+        if constexpr (std::is_array_v<std::remove_reference_t<Items>>)
+            return map(std::forward<F>(function), std::vector<Item>(std::ranges::begin(items), std::ranges::end(items)), options);
+        else
+            return map_range<Item>(std::forward<F>(function), std::forward<Items>(items), options);
     }
     template <class F, class Item>
     auto map(F&& function, std::initializer_list<Item> items, ExecutorMapOptions options = {}) {
@@ -169,6 +158,26 @@ class ProcessPoolExecutor {
     std::vector<WorkerInfo> workers() const;
 
   private:
+    template <class Item, class F, class Items>
+    auto map_range(F&& function, Items&& items, const ExecutorMapOptions& options) {
+        using Typed = pool::TypedFunction<F, Item>;
+        using Value = typename Typed::Value;
+        pool::require_open(*queue_);
+        const pool::MapPlan plan{pool::deadline_of(options.timeout), options.chunksize, options.buffersize};
+        const Typed typed(std::forward<F>(function));
+        std::shared_ptr<pool::TaskMap> map;
+        if (options.buffersize == 0) {
+            pool::PulledInput<Item, std::remove_reference_t<Items>&> input(items);
+            map = pool::open_map(queue_, typed.descriptor(), typed.bytes, plan, [&input](wire::Buffer& out) { return input(out); });
+        } else {
+            using Held = std::decay_t<Items>;
+            using Range = std::conditional_t<!std::is_lvalue_reference_v<Items> || pool::is_copied<Held>, Held, Held&>;
+            auto input = std::make_shared<pool::PulledInput<Item, Range>>(std::forward<Items>(items));
+            map = pool::open_map(queue_, typed.descriptor(), typed.bytes, plan, [input](wire::Buffer& out) { return (*input)(out); });
+        }
+        return ResultRange<pool::Stored<Value>>(std::make_unique<pool::TaskMapSource<Value>>(std::move(map)));
+    }
+
     std::shared_ptr<pool::TaskQueue> queue_;
 };
 

@@ -142,6 +142,9 @@ class Future {
         return on([](auto go_on) { go_on(); });
     }
 
+    /// Whether both are handles to the same task's result, or both empty. There is a std::hash too: futures can be keys.
+    friend bool operator==(const Future& a, const Future& b) { return a.state_ == b.state_; }
+
     /// For the library's own use.
     const std::shared_ptr<pool::Task>& shared_task(const char* asking) const {
         if (!state_) pool::refuse_empty_future(asking);
@@ -174,6 +177,7 @@ class Future {
         return state_->settle(found) == nullptr ? found : nullptr;
     }
 
+    friend struct std::hash<Future>;
     std::shared_ptr<pool::FutureState<T>> state_;
 };
 
@@ -270,3 +274,8 @@ ResultRange<Future<R>> as_completed(std::initializer_list<Future<R>> futures, st
 }
 
 }  // namespace rankpool
+
+template <class R>
+struct std::hash<rankpool::Future<R>> {
+    std::size_t operator()(const rankpool::Future<R>& future) const noexcept { return std::hash<const void*>()(future.state_.get()); }
+};

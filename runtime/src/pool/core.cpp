@@ -49,6 +49,7 @@ KnownFunction::~KnownFunction() {
 }
 
 Core::Work::Work(std::shared_ptr<Core> core) : core_(std::move(core)) {
+    core_->check_is_here();
     std::lock_guard lock(core_->mutex_);
     core_->check_open();
     if (core_->broken_) std::rethrow_exception(core_->broken_);
@@ -204,18 +205,29 @@ std::uint64_t Core::next_number() {
 }
 
 void Core::check_may_wait(const char* what) const {
+    check_is_here();
     if (in_callback())
         throw std::logic_error(std::string(what) + " was called in a callback of the same pool and could wait for ever: callbacks "
                                "run on the thread that brings results; use the asynchronous calls there");
 }
 
+bool Core::is_here() const { return owner_ == getpid(); }
+
+void Core::check_is_here() const {
+    if (is_here()) return;
+    throw std::logic_error("this pool or executor belongs to the process with pid " + std::to_string(owner_) + "; its copy in pid " +
+                           std::to_string(getpid()) + ", which was forked from there, cannot be used: make another one here");
+}
+
 void Core::close() {
+    check_is_here();
     Phase open = Phase::open;
     phase_.compare_exchange_strong(open, Phase::closed);
     leave_ranks();
 }
 
 void Core::terminate() {
+    check_is_here();
     if (phase_.load() != Phase::terminated) end_workers(SIGKILL);
 }
 
@@ -237,6 +249,7 @@ std::vector<std::shared_ptr<Stream>> Core::living_streams() {
 }
 
 void Core::join() {
+    check_is_here();
     if (phase_.load() == Phase::open) throw std::logic_error("Pool::join: call close() or terminate() first");
     check_may_wait("Pool::join");
     // What was begun is delivered, also after the workers have gone.
@@ -249,6 +262,7 @@ void Core::join() {
 }
 
 std::vector<WorkerInfo> Core::workers() {
+    check_is_here();
     std::vector<WorkerInfo> all;
     for (auto& site : sites_)
         for (WorkerStats& worker : site->worker_stats()) all.push_back(std::move(worker.worker));
@@ -256,6 +270,7 @@ std::vector<WorkerInfo> Core::workers() {
 }
 
 PoolStats Core::stats() {
+    check_is_here();
     PoolStats stats;
     for (auto& site : sites_)
         for (WorkerStats& worker : site->worker_stats()) stats.workers.push_back(std::move(worker));

@@ -106,7 +106,11 @@ class Core : public std::enable_shared_from_this<Core> {
     /// Of a call that gives the sites nothing, and would not hear it from them. Throws why the pool takes no new work. To be
     /// used by who holds a Work.
     void check_unbroken();
-    /// Throws std::logic_error in a callback of this pool: what it waits for may need the service thread, which runs callbacks.
+    /// False in a process that the program forked: workers, threads and locks belong to the original.
+    bool is_here() const;
+    /// Throws std::logic_error there.
+    void check_is_here() const;
+    /// The same; and throws std::logic_error in a callback of this pool: what it waits for may need the service thread, which runs callbacks.
     void check_may_wait(const char* what) const;
     /// Whether this thread is running a callback of this pool, its service thread or another.
     bool in_callback() const;

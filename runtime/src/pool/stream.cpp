@@ -278,6 +278,7 @@ void Stream::finish() {
 }
 
 void Stream::drop() {
+    if (!core_->is_here()) return;  // a copy made by the program's own fork
     std::vector<std::pair<std::size_t, std::uint64_t>> given;
     {
         std::lock_guard lock(mutex_);

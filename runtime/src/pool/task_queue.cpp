@@ -65,11 +65,11 @@ void Task::rest_failed(Failure failure) {
 // ---- submitting ----
 
 TaskQueue::TaskQueue(std::shared_ptr<Core> core, bool serial)
-    : core_(std::move(core)), serial_(serial), owner_(getpid()) {
+    : core_(std::move(core)), serial_(serial) {
     for (const auto& site : core_->sites()) places_.push_back({static_cast<std::size_t>(site->workers()), 0});
 }
 
-bool TaskQueue::is_here() const { return owner_ == getpid(); }
+bool TaskQueue::is_here() const { return core_->is_here(); }
 
 void TaskQueue::check_open_locked() const {
     if (broken_) std::rethrow_exception(exception_of(*broken_, std::nullopt));
@@ -78,6 +78,7 @@ void TaskQueue::check_open_locked() const {
 }
 
 void TaskQueue::check_open() {
+    core_->check_is_here();
     const std::lock_guard lock(mutex_);
     check_open_locked();
 }
@@ -255,6 +256,7 @@ bool TaskQueue::cancel(Task& task) {
     const std::lock_guard lock(mutex_);
     if (task.state_ == TaskState::cancelled) return true;
     if (task.state_ != TaskState::pending) return false;
+    core_->check_is_here();
     const auto self = std::move(*task.place_);
     pending_.erase(task.place_);
     end_task(task, TaskState::cancelled);
@@ -276,6 +278,7 @@ void TaskQueue::break_down(const Failure& why) {
 }
 
 void TaskQueue::end_workers(int signal, const char* by) {
+    core_->check_is_here();
     {
         const std::lock_guard lock(mutex_);
         closed_ = true;
@@ -349,6 +352,7 @@ void TaskQueue::unwatch(Task& task, Completions& watcher) {
 bool TaskQueue::wait_until(const std::function<bool()>& done, Deadline until) {
     Lock lock(mutex_);
     if (done()) return true;
+    core_->check_is_here();
     const auto visit = Core::Work::visit(core_);  // the engine stays while this thread is in it
     ++waiting_;
     bool reached = true;
@@ -382,6 +386,7 @@ bool TaskQueue::wait_until(const std::function<bool()>& done, Deadline until) {
 }
 
 std::vector<WorkerInfo> TaskQueue::workers() {
+    core_->check_is_here();
     const auto visit = Core::Work::visit(core_);
     return visit ? core_->workers() : std::vector<WorkerInfo>();
 }

@@ -141,7 +141,6 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
 
     std::shared_ptr<Core> core_;
     bool serial_;
-    pid_t owner_;
 
     std::mutex mutex_;  // guards everything below
     std::condition_variable changed_;

@@ -119,10 +119,18 @@ class AsyncCall final : public AsyncState<Stored<std::conditional_t<One, typenam
     Results<typename Typed::R> results_;
 };
 
+/// Ranges that can be copied: a container can where its items can, whatever it says of itself.
+template <class Range>
+inline constexpr bool is_copied = std::is_copy_constructible_v<Range> && (std::ranges::view<Range> || std::is_copy_constructible_v<std::ranges::range_value_t<Range>>);
+
 /// The input as an asynchronous call keeps it: what is an rvalue is taken, what is not is copied.
 template <class Item, class Items>
 auto kept(Items&& items) {
-    if constexpr (std::is_lvalue_reference_v<Items> && !std::is_copy_constructible_v<std::decay_t<Items>>) {
+    if constexpr (std::is_array_v<std::remove_reference_t<Items>>) {
+        return std::vector<Item>(std::ranges::begin(items), std::ranges::end(items));
+    } else if constexpr (std::is_lvalue_reference_v<Items> && !is_copied<std::decay_t<Items>>) {
+        static_assert(std::is_constructible_v<Item, std::ranges::range_reference_t<Items>>,
+                      "rankpool: items that cannot be copied: give their range as an rvalue (std::move)");
         std::vector<Item> all;  // a single-pass range that cannot be copied: its items are
         for (auto&& item : items) all.push_back(static_cast<Item>(std::forward<decltype(item)>(item)));
         return all;
@@ -214,14 +222,22 @@ class StreamSource final : public ResultSource<std::conditional_t<Ordered, Store
 };
 
 template <bool Ordered, class Item, class Typed, class Items>
-auto stream(const std::shared_ptr<Core>& core, const Typed& function, Items&& items, const MapOptions& options) {
+auto stream_of(const std::shared_ptr<Core>& core, const Typed& function, Items&& items, const MapOptions& options) {
     using Held = std::decay_t<Items>;
-    using Range = std::conditional_t<!std::is_lvalue_reference_v<Items> || std::is_copy_constructible_v<Held>, Held, Held&>;
+    using Range = std::conditional_t<!std::is_lvalue_reference_v<Items> || is_copied<Held>, Held, Held&>;
     auto input = std::make_shared<PulledInput<Item, Range>>(std::forward<Items>(items));
     using Source = StreamSource<Typed, Ordered>;
     using Result = std::conditional_t<Ordered, Stored<typename Typed::Value>, std::pair<std::size_t, Stored<typename Typed::Value>>>;
     return ResultRange<Result>(std::make_unique<Source>(
         open_stream(core, function.descriptor(), function.bytes, options, Ordered, [input](wire::Buffer& out) { return (*input)(out); })));
+}
+
+template <bool Ordered, class Item, class Typed, class Items>
+auto stream(const std::shared_ptr<Core>& core, const Typed& function, Items&& items, const MapOptions& options) {
+    if constexpr (std::is_array_v<std::remove_reference_t<Items>>)
+        return stream_of<Ordered, Item>(core, function, kept<Item>(items), options);
+    else
+        return stream_of<Ordered, Item>(core, function, std::forward<Items>(items), options);
 }
 
 }  // namespace rankpool::pool
