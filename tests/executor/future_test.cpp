@@ -1,8 +1,5 @@
 // What is not in tests/semantics: empty futures, results that cannot be copied, callbacks that wait, coroutines.
-#include <sys/wait.h>
-
 #include <future>
-#include <iterator>
 #include <thread>
 #include <unordered_map>
 #ifdef __cpp_impl_coroutine
@@ -10,6 +7,7 @@
 #endif
 
 #include "executor/executors.hpp"
+#include "support/forked_copy.hpp"
 
 namespace {
 
@@ -56,23 +54,9 @@ TEST_P(Futures, AndTheirExecutorCannotBeUsedInACopyThatTheProgramForked) {
     const std::string door = path("door");
     ProcessPoolExecutor executor(options(1));
     auto runs = executor.submit(pass, door, 1), waits = executor.submit(pass, door, 2);
-    const pid_t copy = fork();
-    if (copy == 0) {
-        std::size_t refused = 0;
-        const std::function<void()> uses[] = {[&] { runs.result(); }, [&] { waits.cancel(); }, [&] { rankpool::wait({runs}); },
-                                              [&] { executor.submit(work, 3); }, [&] { executor.map(work, {1, 2}); }, [&] { executor.kill_workers(); }};
-        for (const auto& use : uses) {
-            try {
-                use();
-            } catch (const std::logic_error&) {
-                ++refused;
-            }
-        }
-        _exit(refused == std::size(uses) ? 0 : 100 + static_cast<int>(refused));
-    }
-    int status = 0;
-    EXPECT_EQ(waitpid(copy, &status, 0), copy);
-    EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+    EXPECT_EQ(refused_in_a_copy({[&] { runs.result(); }, [&] { waits.cancel(); }, [&] { rankpool::wait({runs}); }, [&] { executor.submit(work, 3); },
+                                 [&] { executor.map(work, {1, 2}); }, [&] { executor.kill_workers(); }}),
+              6);
     open_door(door);
     EXPECT_EQ(runs.result(), 1);
     EXPECT_EQ(waits.result(), 2);

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
+
+#include "support/temporary_directory.hpp"
 
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
@@ -16,6 +19,9 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "suite %s is not listed in launch.cmake: it would not be run\n", name.c_str());
         return 1;
     }
+    // Where an mpirun is killed Open MPI leaves the memory that its ranks shared: it goes with this directory.
+    const TemporaryDirectory shared;
+    setenv("OMPI_MCA_btl_vader_backing_directory", shared.path().c_str(), 1);
     const int result = RUN_ALL_TESTS();
     if (all.test_to_run_count() > 0) return result;
     std::fprintf(stderr, "no test fits this filter\n");

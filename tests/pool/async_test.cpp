@@ -1,14 +1,11 @@
 // Asynchronous calls, callbacks, and imap.
 #include <sched.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <fstream>
-#include <functional>
 #include <future>
-#include <iterator>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -18,6 +15,7 @@
 
 #include "pool/backends.hpp"
 #include "support/door.hpp"
+#include "support/forked_copy.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace {
@@ -486,24 +484,10 @@ TEST_P(AsyncOfProcesses, SingleCallsFindTheIdleWorkerWhereverItIs) {
 TEST_P(Async, APoolCannotBeUsedInACopyThatTheProgramForked) {
     if (ranks() > 0) return;
     Pool pool(options());
-    const pid_t copy = fork();
-    if (copy == 0) {
-        std::size_t refused = 0;
-        const auto same = [](int x) { return x; };
-        const std::function<void()> uses[] = {[&] { pool.map(same, {1, 2}); }, [&] { pool.map_async(same, {1, 2}); }, [&] { pool.imap(same, {1, 2}); },
-                                              [&] { pool.stats(); }, [&] { pool.close(); }, [&] { pool.terminate(); }};
-        for (const auto& use : uses) {
-            try {
-                use();
-            } catch (const std::logic_error&) {
-                ++refused;
-            }
-        }
-        _exit(refused == std::size(uses) ? 0 : 100 + static_cast<int>(refused));
-    }
-    int status = 0;
-    EXPECT_EQ(waitpid(copy, &status, 0), copy);
-    EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+    const auto same = [](int x) { return x; };
+    EXPECT_EQ(refused_in_a_copy({[&] { pool.map(same, {1, 2}); }, [&] { pool.map_async(same, {1, 2}); }, [&] { pool.imap(same, {1, 2}); },
+                                 [&] { pool.stats(); }, [&] { pool.close(); }, [&] { pool.terminate(); }}),
+              6);
     EXPECT_EQ(pool.map([](int x) { return x + 1; }, {1, 2}), std::vector<int>({2, 3}));
 }
 

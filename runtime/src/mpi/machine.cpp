@@ -8,6 +8,7 @@
 #include <string>
 
 #include "mpi/types.hpp"
+#include "os/unique_fd.hpp"
 
 namespace rankpool::mpi {
 namespace {
@@ -16,33 +17,29 @@ namespace {
 struct Offer {
     unsigned long long word = 0;
     long long pid = -1;
-    int descriptor = -1;
+    int descriptor = -1;  // -1: nothing can be offered
     int rank = -1;
 };
 
-Offer make_offer(int rank) {
+// The memory has an owner, who keeps it until all have looked.
+Offer make_offer(int rank, os::UniqueFd& memory) {
     Offer offer;
     offer.rank = rank;
     offer.pid = getpid();
-    offer.descriptor = memfd_create("rankpool-probe", MFD_CLOEXEC);
-    const bool made = offer.descriptor >= 0 && getrandom(&offer.word, sizeof offer.word, 0) == sizeof offer.word &&
-                      pwrite(offer.descriptor, &offer.word, sizeof offer.word, 0) == sizeof offer.word;
-    if (!made && offer.descriptor >= 0) close(std::exchange(offer.descriptor, -1));
+    memory.reset(memfd_create("rankpool-probe", MFD_CLOEXEC));
+    const bool made = memory && getrandom(&offer.word, sizeof offer.word, 0) == sizeof offer.word &&
+                      pwrite(memory.get(), &offer.word, sizeof offer.word, 0) == sizeof offer.word;
+    if (made) offer.descriptor = memory.get();
     return offer;
 }
 
 bool sees(const Offer& offer) {
     if (offer.descriptor < 0) return false;
     const std::string path = "/proc/" + std::to_string(offer.pid) + "/fd/" + std::to_string(offer.descriptor);
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return false;
+    const os::UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     unsigned long long found = 0;
-    void* memory = mmap(nullptr, sizeof found, PROT_READ, MAP_SHARED, descriptor, 0);
-    // Read by a call: in a file that is not the one meant, and shorter, a look at the memory would be a SIGBUS.
-    const bool read = memory != MAP_FAILED && pread(descriptor, &found, sizeof found, 0) == sizeof found;
-    if (memory != MAP_FAILED) munmap(memory, sizeof found);
-    close(descriptor);
-    return read && found == offer.word;
+    // Read by a call: in a file that is not the one meant, and shorter, a look at mapped memory would be a SIGBUS.
+    return descriptor && pread(descriptor.get(), &found, sizeof found, 0) == sizeof found && found == offer.word;
 }
 
 }  // namespace
@@ -58,12 +55,12 @@ comm::Neighbours neighbours(MPI_Comm communicator) {
     comm::Neighbours found{rank, rank};
     if (ranks > 1) {
         Offer offer;
-        if (place == 0) offer = make_offer(rank);
+        os::UniqueFd memory;
+        if (place == 0) offer = make_offer(rank, memory);
         check(MPI_Bcast(&offer, sizeof offer, MPI_BYTE, 0, node), "MPI_Bcast");
         found.first = offer.rank;
         if (place != 0 && sees(offer)) found.leader = offer.rank;
         check(MPI_Barrier(node), "MPI_Barrier");  // then all have looked
-        if (place == 0 && offer.descriptor >= 0) close(offer.descriptor);
     }
     check(MPI_Comm_free(&node), "MPI_Comm_free");
     return found;

@@ -128,9 +128,9 @@ Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpi
         open_sites(*manager, processes, options);
         return;
     }
-    size_ = processes > 0 ? processes : process_cpu_count();
-    options.workers = options.pool_size = size_;
     options.cpus = process_cpu_count();
+    size_ = processes > 0 ? processes : options.cpus;
+    options.workers = options.pool_size = size_;
     options.seats.assign(static_cast<std::size_t>(size_), Seat{entry::own_rank(), std::max(1, options.cpus / size_)});
     auto site = std::make_unique<OwnSite>(std::move(options));
     own_ = site->engine();

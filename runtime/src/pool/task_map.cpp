@@ -109,8 +109,8 @@ StreamItem TaskMap::next(Deadline until) {
 }
 
 void TaskMap::drop() {
-    if (queue_->is_here())  // not a copy made by the program's own fork
-        for (const auto& task : chunks_) queue_->cancel(*task);
+    if (!queue_->is_here()) return;  // a copy made by the program's own fork
+    for (const auto& task : chunks_) queue_->cancel(*task);
     chunks_.clear();
     counts_.clear();
     input_ended_ = true;

@@ -253,10 +253,10 @@ void TaskQueue::end_pending(How&& how) {
 }
 
 bool TaskQueue::cancel(Task& task) {
+    core_->check_is_here();  // before the lock, which somebody may have held when this process was forked
     const std::lock_guard lock(mutex_);
     if (task.state_ == TaskState::cancelled) return true;
     if (task.state_ != TaskState::pending) return false;
-    core_->check_is_here();
     const auto self = std::move(*task.place_);
     pending_.erase(task.place_);
     end_task(task, TaskState::cancelled);
@@ -350,9 +350,9 @@ void TaskQueue::unwatch(Task& task, Completions& watcher) {
 }
 
 bool TaskQueue::wait_until(const std::function<bool()>& done, Deadline until) {
+    core_->check_is_here();
     Lock lock(mutex_);
     if (done()) return true;
-    core_->check_is_here();
     const auto visit = Core::Work::visit(core_);  // the engine stays while this thread is in it
     ++waiting_;
     bool reached = true;
