@@ -26,6 +26,12 @@ if(RANKPOOL_OPENMPI_WRAPPER)
   execute_process(COMMAND ${RANKPOOL_OPENMPI_WRAPPER} --showme:link OUTPUT_VARIABLE link ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
   if(NOT failed)
     rankpool_add_mpi(openmpi ${RANKPOOL_OPENMPI_WRAPPER} "${compile} ${link}")
+    # Of the PMIx that Open MPI uses; its header only.
+    find_path(RANKPOOL_PMIX_INCLUDE pmix.h PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/pmix2/include)
+    if(RANKPOOL_PMIX_INCLUDE)
+      target_include_directories(rankpool_mpi_openmpi SYSTEM INTERFACE ${RANKPOOL_PMIX_INCLUDE})
+      target_compile_definitions(rankpool_mpi_openmpi INTERFACE RANKPOOL_HAVE_PMIX=1)
+    endif()
   endif()
 endif()
 

@@ -4,6 +4,9 @@ if(NOT RANKPOOL_SANITIZE)
   add_executable(cluster_workers cluster/programs/workers.cpp)
   target_link_libraries(cluster_workers PRIVATE rankpool::rankpool rankpool_flags)
 
+  add_library(late_in_mpi_init MODULE cluster/programs/late_in_mpi_init.cpp)
+  target_link_libraries(late_in_mpi_init PRIVATE rankpool_flags ${CMAKE_DL_LIBS})
+
   add_executable(cluster_tests cluster/nodes.cpp cluster/launches_test.cpp cluster/slurm_test.cpp cluster/deaths_test.cpp)
   target_link_libraries(cluster_tests PRIVATE test_support rankpool_flags GTest::gtest_main)
   set(cluster_programs rankrun word_count sweep monte_carlo cpu_count)
@@ -17,6 +20,7 @@ if(NOT RANKPOOL_SANITIZE)
   endforeach()
   target_compile_definitions(cluster_tests PRIVATE
     RANKPOOL_TEST_CLUSTER_SCRIPT="${CMAKE_CURRENT_SOURCE_DIR}/cluster/cluster.sh"
+    RANKPOOL_TEST_LATE_IN_MPI_INIT="$<TARGET_FILE:late_in_mpi_init>"
     RANKPOOL_TEST_WORKERS="$<TARGET_FILE:cluster_workers>"
     RANKPOOL_TEST_LONG_TASKS="$<TARGET_FILE:launch_long_tasks>"
     RANKPOOL_TEST_CHECKPOINTED="$<TARGET_FILE:launch_checkpointed>"
@@ -24,7 +28,7 @@ if(NOT RANKPOOL_SANITIZE)
     RANKPOOL_TEST_BATCH_SCRIPTS="${PROJECT_SOURCE_DIR}/examples/slurm"
     RANKPOOL_TEST_OPENMPI="${RANKPOOL_MPIRUN_openmpi}"
     RANKPOOL_TEST_MPICH="${RANKPOOL_MPIRUN_mpich}")
-  add_dependencies(cluster_tests ${cluster_programs} cluster_workers launch_long_tasks launch_checkpointed)
+  add_dependencies(cluster_tests ${cluster_programs} cluster_workers late_in_mpi_init launch_long_tasks launch_checkpointed)
   foreach(name IN LISTS RANKPOOL_MPIS)
     add_dependencies(cluster_tests rankpool_module_${name})
   endforeach()

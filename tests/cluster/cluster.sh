@@ -143,6 +143,7 @@ start_node() { # NODE
     rm "$CLUSTER/$1.up"
     pgrep -P $! >"$CLUSTER/$1.pid"
     number=${1#node}
+    ip link del "link$number" 2>/dev/null || true  # of a node that was switched off; the kernel removes it when it gets to that
     ip link add "link$number" type veth peer name eth0 netns "$(cat "$CLUSTER/$1.pid")"
     ip link set "link$number" master bridge0 up
     on "$1" ip addr add "$network.$number/24" dev eth0

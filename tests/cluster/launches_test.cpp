@@ -52,6 +52,15 @@ TEST_P(Workers, OneOnAnotherHostIsLost) {
 
 INSTANTIATE_TEST_SUITE_P(By, Workers, testing::ValuesIn(launchers_that_end()), [](const auto& launcher) { return launcher.param; });
 
+using Srun = OnCluster;
+
+// Slurm lets the other nodes' ranks out of MPI_Init before rank 0 can receive anything.
+TEST_F(Srun, RankZeroIsLateInMpiInit) {
+    if (start("srun", 1, {}).front().empty()) GTEST_SKIP() << "this build has no module for Open MPI";
+    const Words command{programs().word_count, "/usr/share/common-licenses"};
+    EXPECT_EQ(output_of(start("srun", 2, Words{"env", std::string("LD_PRELOAD=") + RANKPOOL_TEST_LATE_IN_MPI_INIT} + command)), output_of(command));
+}
+
 using ThroughRankrun = OnCluster;
 
 TEST_F(ThroughRankrun, Srun) {

@@ -13,6 +13,7 @@
 #include "mpi/machine.hpp"
 #include "mpi/module.hpp"
 #include "mpi/native.hpp"
+#include "mpi/pmix.hpp"
 #include "mpi/types.hpp"
 
 namespace rankpool::mpi {
@@ -394,6 +395,7 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
     if (initialized != 0)
         throw LaunchError("the program has initialised MPI before rankpool::run or spmd; use rankpool::mpi::communicator of <rankpool/mpi.hpp> instead");
     check(MPI_Init_thread(nullptr, nullptr, threads == Threads::several ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+    wait_until_all_are_initialised();
     // MPICH reports the errors of requests to one of these.
     for (const MPI_Comm predefined : {MPI_COMM_WORLD, MPI_COMM_SELF}) check(MPI_Comm_set_errhandler(predefined, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     MPI_Comm world = MPI_COMM_NULL;
