@@ -43,6 +43,105 @@ TEST_P(Queue, AChunkKeepsItsItemsApart) {
     }
 }
 
+// Tasks that were given to workers which cannot take them yet.
+TEST_P(ProcessQueue, NothingRunsBeforeTheInitializerIsThrough) {
+    const std::string door = path("door"), file = path("mark");
+    ExecutorOptions chosen = options(2);
+    chosen.initializer = rankpool::bind_shared([](const std::string& shut) { door::pass(shut); }, door);
+    ProcessPoolExecutor executor(chosen);
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 4; ++i) futures.push_back(executor.submit(mark, file, i));
+    for (Future<int>& future : futures) EXPECT_FALSE(future.running());
+    EXPECT_TRUE(futures[0].cancel());
+    EXPECT_TRUE(futures[0].cancel());
+    EXPECT_TRUE(futures[3].cancel());
+    EXPECT_TRUE(futures[0].cancelled());
+    EXPECT_THROW(futures[0].result(), rankpool::CancelledError);
+    EXPECT_FALSE(futures[1].running());
+    open_door(door);
+    EXPECT_EQ(futures[1].result(), 1);
+    EXPECT_EQ(futures[2].result(), 2);
+    EXPECT_FALSE(futures[1].cancel());
+    EXPECT_EQ(marks(file), 2);
+}
+
+TEST_P(ProcessQueue, ShutdownCancelsWhatWaitsForTheInitializer) {
+    const std::string door = path("door");
+    ExecutorOptions chosen = options(2);
+    chosen.initializer = rankpool::bind_shared([](const std::string& shut) { door::pass(shut); }, door);
+    ProcessPoolExecutor executor(chosen);
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 4; ++i) futures.push_back(executor.submit(work, i));
+    executor.shutdown(false, true);
+    for (Future<int>& future : futures) EXPECT_TRUE(future.cancelled());
+    open_door(door);
+}
+
+// Of the same task by many threads: one of the two happens, and all are told the same.
+TEST_P(ProcessQueue, CancelledOnceByManyThreadsWhileWorkersStart) {
+    const std::string file = path("mark");
+    int cancelled = 0, run = 0;
+    for (int round = 0; round < 20; ++round) {
+        ExecutorOptions chosen = options(2);
+        chosen.initializer = [] { sched_yield(); };
+        ProcessPoolExecutor executor(chosen);
+        std::vector<Future<int>> futures;
+        for (int i = 0; i < 6; ++i) futures.push_back(executor.submit(mark, file, i));
+        std::atomic<int> told_so = 0;
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 3; ++t)
+            threads.emplace_back([&] {
+                for (Future<int>& future : futures) {
+                    (void)future.running();
+                    if (future.cancel()) ++told_so;
+                }
+            });
+        for (std::thread& thread : threads) thread.join();
+        int here = 0;
+        for (Future<int>& future : futures) {
+            if (future.cancelled()) {
+                ++here;
+            } else {
+                EXPECT_NO_THROW(future.result());
+                ++run;
+            }
+        }
+        EXPECT_GE(told_so, here);
+        EXPECT_LE(told_so, 3 * here);
+        cancelled += here;
+    }
+    EXPECT_EQ(run, marks(file));
+    EXPECT_EQ(run + cancelled, 120);
+}
+
+std::string text_of(const std::function<void()>& throws) {
+    try {
+        throws();
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+    return "nothing was thrown";
+}
+
+TEST_P(ProcessQueue, ErrorsSpeakOfTasksAndOfItemsOfMaps) {
+    const auto die = [](int x) { return x == 2 ? (die_by(SIGKILL), 0) : x; };
+    const std::vector<int> items{0, 1, 2};
+    {
+        ProcessPoolExecutor executor(options(1));
+        auto lost = executor.submit(die, 2);
+        EXPECT_EQ(text_of([&] { lost.result(); }).find("a task was lost: worker 0 (pid "), 0u) << text_of([&] { lost.result(); });
+        const std::string of_map = text_of([&] { all_of(executor.map(die, items)); });
+        EXPECT_EQ(of_map.find("item 2 was lost: worker 0 (pid "), 0u) << of_map;
+    }
+    ExecutorOptions chosen = options(1);
+    chosen.on_loss = rankpool::OnLoss::break_pool;
+    ProcessPoolExecutor executor(chosen);
+    auto lost = executor.submit(die, 2), innocent = executor.submit(die, 1);
+    const std::string text = text_of([&] { innocent.result(); });
+    EXPECT_EQ(text.find("the pool is broken, as OnLoss::break_pool asks: a task was lost: worker 0 (pid "), 0u) << text;
+    EXPECT_EQ(text_of([&] { lost.result(); }), text);
+}
+
 struct Refuses {
     int number = 0;
     std::string text;

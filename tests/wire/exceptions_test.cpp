@@ -650,4 +650,25 @@ TEST(ExceptionDamage, TheErrorSaysThatItArrivedDamaged) {
         });
 }
 
+TEST(ForPeople, TheValueAndWhatIsNested) {
+    const auto describe = [](const auto& throws) {
+        try {
+            throws();
+        } catch (...) {
+            return rankpool::wire::describe_for_people(std::current_exception());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(describe([] { throw 42; }), "int: 42");
+    EXPECT_EQ(describe([] { throw NotStandard{3}; }), "exceptions_test::NotStandard");
+    EXPECT_EQ(describe([] {
+                  try {
+                      throw std::out_of_range("row 7");
+                  } catch (...) {
+                      std::throw_with_nested(std::runtime_error("cannot invert"));
+                  }
+              }),
+              "std::runtime_error: cannot invert\n  around std::out_of_range: row 7");
+}
+
 }  // namespace

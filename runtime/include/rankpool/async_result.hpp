@@ -48,12 +48,12 @@ class SettledOnce {
     T take() {
         std::lock_guard lock(mutex_);
         if (std::exchange(taken_, true))
-            throw std::logic_error("rankpool: this result cannot be copied and was taken already: get() moves it out once");
+            throw std::logic_error("rankpool: this result cannot be copied and was taken already: it is moved out once");
         return std::move(*value_);
     }
     void check_not_taken() {
         std::lock_guard lock(mutex_);
-        if (taken_) throw std::logic_error("rankpool: this result cannot be copied and was taken already: get() moves it out once");
+        if (taken_) throw std::logic_error("rankpool: this result cannot be copied and was taken already: it is moved out once");
     }
 
   protected:

@@ -115,7 +115,7 @@ class Future {
     bool cancel() { return pool::cancel(task("cancel")); }
     bool cancelled() const { return state("cancelled") == pool::TaskState::cancelled; }
     /// Whether a worker has it: at most as many are running as the executor has workers.
-    bool running() const { return state("running") == pool::TaskState::running; }
+    bool running() const { return pool::is_running(task("running")); }
     /// Whether it is finished or cancelled.
     bool done() const {
         const pool::TaskState now = state("done");

@@ -136,17 +136,8 @@ bool in_run() { return main_runs_in != 0 && main_runs_in == getpid(); }
 int own_rank() { return part.pid == getpid() ? part.rank : -1; }
 
 void report_uncaught(const char* where, const std::exception_ptr& error) {
-    std::string text = "an exception of unknown type";
-    const auto origin = remote_info(error);
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& known) {
-        wire::Buffer unused;
-        text = wire::type_name_of(error) + ": " + known.what();
-    } catch (...) {
-        text = wire::type_name_of(error);
-    }
-    if (origin) {
+    std::string text = wire::describe_for_people(error);
+    if (const auto origin = remote_info(error)) {
         text += "\n  thrown";
         if (origin->item) text += " by item " + std::to_string(*origin->item);
         text += " in worker " + std::to_string(origin->worker.index) + " (pid " + std::to_string(origin->worker.pid) + " on " + origin->worker.host;

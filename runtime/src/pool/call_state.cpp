@@ -365,7 +365,8 @@ Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const
     Call::Plan plan;
     plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
     const auto workers = static_cast<std::uint64_t>(core.size());
-    plan.options = {options.chunksize, (input.count + 4 * workers - 1) / (4 * workers), output.rows, options.on_error == OnError::fail_fast};
+    plan.options = {.chunk = options.chunksize, .largest_chunk = (input.count + 4 * workers - 1) / (4 * workers), .rows = output.rows,
+                    .fail_fast = options.on_error == OnError::fail_fast};
     plan.progress = options.progress;
     if (!options.checkpoint.empty()) {
         plan.until = end_of_slurm_job(options.stop_before_end);

@@ -113,11 +113,11 @@ void Core::listen_to_sites() {
     for (auto& site : sites_) site->when_broken([this](const std::exception_ptr& why) { break_down(why); });
 }
 
-Core::Core(int processes, Backend backend, EngineOptions options) : owner_(getpid()) {
+Core::Core(int processes, Backend backend, EngineOptions options, const char* who) : owner_(getpid()) {
     Manager* const manager = entry::manager_of_ranks();
     if (backend == Backend::ranks && manager == nullptr)
-        throw std::invalid_argument("Pool: Backend::ranks needs a job of several ranks: rankpool::run() under rankrun, "
-                                    "mpirun or srun, and the pool made in main, not in a task");
+        throw std::invalid_argument(std::string(who) + ": Backend::ranks needs a job of several ranks: rankpool::run() under rankrun, "
+                                    "mpirun or srun, and this made in main, not in a task");
     if (backend == Backend::threads || backend == Backend::serial) {
         size_ = backend == Backend::serial ? 1 : processes > 0 ? processes : process_cpu_count();
         sites_.push_back(std::make_unique<ThreadSite>(size_, backend == Backend::serial, options.initializer));

@@ -58,7 +58,7 @@ class Attended {
 
 class Core : public std::enable_shared_from_this<Core> {
   public:
-    Core(int processes, Backend backend, EngineOptions options);
+    Core(int processes, Backend backend, EngineOptions options, const char* who);
     /// Over the ranks of a communicator, whose rank 0 this is; they serve until the pool is closed and its work is done.
     Core(int processes, EngineOptions options, std::shared_ptr<comm::Transport> transport);
     /// A pool that takes no work: what other ranks have after they served.

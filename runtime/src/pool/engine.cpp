@@ -181,6 +181,41 @@ bool Engine::cancel(JobId id, bool at_once) {
     return at_once;
 }
 
+bool Engine::has_begun(JobId id) {
+    std::lock_guard lock(mutex_);
+    const auto found = jobs_.find(id);
+    return found == jobs_.end() || !untouched(*found->second, false);
+}
+
+bool Engine::take_back(JobId id) {
+    std::lock_guard lock(mutex_);
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) return false;
+    Job& job = *found->second;
+    if (!untouched(job, true)) return false;
+    job.sink = nullptr;
+    withdraw(job);
+    retire_ranges();
+    finish_jobs();
+    return true;
+}
+
+// Whether all of a job's items lie in one range that no worker has claimed from. With `keep_so` none can any more.
+bool Engine::untouched(const Job& job, bool keep_so) {
+    const std::uint64_t first = job.block_of().first, last = first + job.block_of().count;
+    for (const PendingRange& range : pending_)
+        if (range.job == job.id) return range.begin == first && range.end == last && job.losses.empty();
+    for (const auto& [sequence, of] : open_ranges_) {
+        if (of != job.id) continue;
+        Range& range = control_.ranges[sequence % range_places];
+        std::uint64_t unclaimed = sequence << index_bits | first;
+        if (range.end.load(std::memory_order_relaxed) != last || !job.losses.empty()) return false;
+        if (!keep_so) return range.claim.load(std::memory_order_seq_cst) == unclaimed;
+        return range.claim.compare_exchange_strong(unclaimed, sequence << index_bits | index_mask, std::memory_order_seq_cst);
+    }
+    return false;
+}
+
 void Engine::drain_job(JobId id) {
     std::lock_guard lock(mutex_);
     const auto found = jobs_.find(id);

@@ -58,6 +58,7 @@ struct JobOptions {
     std::uint64_t chunk = 0;  // 0: by measured time
     std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
     std::byte* rows = nullptr;  // where the fixed-size result of the call's item 0 belongs
+    bool single = false;  // a call, not an item of several: errors speak of a task
     bool fail_fast = false;  // for sites that run a batch in one go: stop at the first error
     std::shared_ptr<const std::atomic<std::uint32_t>> draining = {};  // … and when this is no longer 0
 };
@@ -85,6 +86,10 @@ class Engine {
     /// Drops what has not been started. The job is over when nothing of it runs any more, or at once with `at_once`:
     /// then its sink is never called again. Not of a job that works in place: then it returns false, and `over` comes.
     bool cancel(JobId job, bool at_once);
+    /// Whether a worker has taken an item of a job; of one that is over: true.
+    bool has_begun(JobId job);
+    /// Ends a job of which no worker has taken an item, without a call of its sink or `over`. False when one has.
+    bool take_back(JobId job);
     /// Starts nothing more of a job. What runs is told so (stop_requested); its results still come.
     void drain_job(JobId job);
 
@@ -128,6 +133,7 @@ class Engine {
     bool without_progress(Job& job);
     void fail_rest(Job& job, const std::exception_ptr& error);
     void withdraw(Job& job);
+    bool untouched(const Job& job, bool keep_so);
     void give_back(Job& job, std::uint64_t begin, std::uint64_t end, bool one_by_one);
     void fail_item(Job& job, std::uint64_t index, const std::exception_ptr& error, const WorkerInfo& worker);
     void publish_waiting();

@@ -26,8 +26,13 @@ constexpr int killed_attempts = 50;
 constexpr int fruitless_deaths = 10;
 // With a shorter task_timeout, workers that do not move are still looked at no more often than this.
 constexpr std::chrono::milliseconds shortest_stop{50};
+// What everything unfinished is told, whoever was lost.
+const std::string broken_as_asked = "the pool is broken, as OnLoss::break_pool asks: ";
 // A worker that does not come to a halt in this time is deep in the kernel, and in no other item.
 constexpr std::chrono::seconds longest_halt{1};
+
+// What errors call an item.
+std::string name_of(const JobOptions& options, std::uint64_t index) { return options.single ? "a task" : "item " + std::to_string(index); }
 
 std::string in_mebibytes(std::size_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20) + " MiB"; }
 
@@ -197,7 +202,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
     if (block == 1 && !job.coverage.has(running)) {
         const std::string who = describe(worker);
         const WorkerInfo where = info(worker);
-        const std::string item = "item " + std::to_string(running);
+        const std::string item = name_of(job.options, running);
         if (worker.timed_out) {
             fail_item(job, running, std::make_exception_ptr(TaskTimeout(item + " ran longer than the task_timeout of " +
                 std::to_string(std::chrono::duration<double>(options_.task_timeout).count()) + " s; " + who + " was killed and replaced")), where);
@@ -205,7 +210,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
             std::string text = item + " was lost: " + who + " " + ended + " while running it";
             if (!worker.fault.empty()) text += "; rankpool killed it because " + worker.fault;
             if (options_.on_loss == OnLoss::break_pool)
-                return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
+                return break_down(std::make_exception_ptr(BrokenProcessPool(broken_as_asked + text)));
             if (options_.on_loss == OnLoss::retry && job.losses[running]++ < options_.max_retries)
                 give_back(job, running, running + 1, true);
             else
@@ -215,9 +220,9 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
         give_back(job, running, running + block, true);  // one of them did it: find out which
     } else if (worker.fault.empty() && !worker.timed_out && without_progress(job)) {
         // Reading the function or the items ends every worker: it would go on for ever.
-        const std::string text = describe(worker) + " " + ended + " before it could run item " + std::to_string(running) + ", like " +
+        const std::string text = describe(worker) + " " + ended + " before it could run " + name_of(job.options, running) + ", like " +
                                  std::to_string(fruitless_deaths - 1) + " others before it: reading the function or its arguments seems to end every worker";
-        if (options_.on_loss == OnLoss::break_pool) return break_down(std::make_exception_ptr(BrokenProcessPool(text)));
+        if (options_.on_loss == OnLoss::break_pool) return break_down(std::make_exception_ptr(BrokenProcessPool(broken_as_asked + text)));
         return fail_rest(job, std::make_exception_ptr(WorkerLost(text, how.signal, how.exit_code, running, info(worker))));
     }
     give_back(job, running + block, end, false);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "os/host_name.hpp"
 #include "pool/drain.hpp"
@@ -76,7 +77,7 @@ class RankSite final : public Site {
             batches_[batch] = {&sink, std::move(over), Coverage(items.first, items.count), result_size};
         }
         os::ByteWriter out = message(Say::batch, pool_);
-        out.put(BatchHead{function, batch, items.first, items.count, items.item_size, result_size, options.chunk, options.largest_chunk});
+        out.put(BatchHead{function, batch, items.first, items.count, items.item_size, result_size, options.chunk, options.largest_chunk, options.single ? 1U : 0U});
         if (items.ends != nullptr) out.put_bytes(std::as_bytes(std::span(items.ends, static_cast<std::size_t>(items.count))));
         out.put_bytes({items.bytes, items.byte_count()});
         send(out);
@@ -88,6 +89,15 @@ class RankSite final : public Site {
         out.put(batch);
         send(out);
         return false;
+    }
+
+    bool has_begun(std::uint64_t batch) override { return ask(Say::has_begun, batch).value_or(true); }
+
+    bool take_back(std::uint64_t batch) override {
+        if (!ask(Say::take_back, batch).value_or(false)) return false;
+        std::lock_guard lock(manager_.mutex_);
+        batches_.erase(batch);
+        return true;
     }
 
     void drain(std::uint64_t batch) override {
@@ -121,6 +131,11 @@ class RankSite final : public Site {
                 take_stats(in);
                 ++told_;
                 break;
+            case Say::answer: {
+                const auto question = questions_.find(in.get<std::uint64_t>());
+                if (question != questions_.end()) question->second = in.get<bool>();
+                break;
+            }
             case Say::results: take_results(in); break;
             case Say::broken:
                 broken_ = wire::decode_exception(in.get_block(), {"", std::nullopt, {0, 0, 0, "", rank_}, ""});
@@ -155,7 +170,7 @@ class RankSite final : public Site {
     bool closed() const { return closed_; }
     /// How soon the next message should be seen. With the manager locked.
     std::chrono::nanoseconds within(Pace::Clock::time_point now) const {
-        const bool waited_for = !opened_ || closing_.load() || told_ < asked_;
+        const bool waited_for = !opened_ || closing_.load() || told_ < asked_ || !questions_.empty();
         return waited_for ? Pace::shortest : batches_.empty() ? Pace::longest : pace_.look_within(now);
     }
 
@@ -170,6 +185,20 @@ class RankSite final : public Site {
     // Once the pool is to be closed there, nobody would understand anything more about it.
     void send(os::ByteWriter& out) {
         if (!closing_.load()) manager_.post_.send(rank_, sealed(out));
+    }
+
+    // Waits for the answer; nothing when the pool was closed there.
+    std::optional<bool> ask(Say what, std::uint64_t batch) {
+        std::unique_lock lock(manager_.mutex_);
+        const auto question = questions_.emplace(++next_id_, std::nullopt).first;
+        os::ByteWriter out = message(what, pool_);
+        out.put(question->first);
+        out.put(batch);
+        send(out);
+        manager_.changed_.wait(lock, [&] { return question->second.has_value() || closed_; });
+        const std::optional<bool> answer = question->second;
+        questions_.erase(question);
+        return answer;
     }
 
     void take_stats(os::ByteReader& in) {
@@ -221,6 +250,7 @@ class RankSite final : public Site {
     std::vector<WorkerStats> stats_;
     std::uint64_t next_id_ = 0;
     std::map<std::uint64_t, Given> batches_;
+    std::map<std::uint64_t, std::optional<bool>> questions_;
     Pace pace_;
 };
 

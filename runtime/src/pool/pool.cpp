@@ -71,7 +71,7 @@ std::shared_ptr<pool::Core> over_ranks(Communicator& communicator, const PoolOpt
 }  // namespace
 
 std::shared_ptr<pool::Core> pool::make_core(const PoolOptions& options, const char* who) {
-    return std::make_shared<Core>(options.processes, options.backend, engine_options(options, who));
+    return std::make_shared<Core>(options.processes, options.backend, engine_options(options, who), who);
 }
 
 Pool::Pool(PoolOptions options) : core_(pool::make_core(options, "Pool")) {}

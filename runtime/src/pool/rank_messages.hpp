@@ -17,6 +17,7 @@ enum class Say : std::uint32_t {
     over,          // pool, batch
     workers,       // pool, WorkerStats
     watching,      // 0; an answer to watch
+    answer,        // pool, question, bool
     broken,        // pool, error: its workers here are gone for good
     signalled,     // 0, signal: this rank was sent it while it watched
     // to a rank
@@ -26,6 +27,8 @@ enum class Say : std::uint32_t {
     batch,         // pool, function, batch, options, items
     cancel,        // pool, batch
     drain,         // pool, batch
+    has_begun,     // pool, question, batch
+    take_back,     // pool, question, batch
     who,           // pool
     terminate,     // pool, signal
     close,         // pool; comes back with WorkerStats
@@ -38,6 +41,7 @@ struct BatchHead {
     std::uint64_t first, count;
     std::uint32_t item_size, result_size;
     std::uint64_t chunk, largest_chunk;
+    std::uint64_t single;
 };
 
 /// A result on its way back; behind it come `bytes` bytes.

@@ -26,6 +26,11 @@ class Site {
     /// Drops what of a batch was not started. True when the batch is over by that, without its `over`; false when that
     /// still comes.
     virtual bool cancel(std::uint64_t batch) = 0;
+    /// Whether a worker has taken something of a batch, or had when the batch ended.
+    virtual bool has_begun(std::uint64_t batch) = 0;
+    /// Takes back a batch of which no worker has taken anything: its `sink` and its `over` are not called then. False when one
+    /// has, and nothing was done.
+    virtual bool take_back(std::uint64_t batch) = 0;
     /// Starts nothing more of a batch. What runs is told so (stop_requested); its results still come, and then its `over`.
     virtual void drain(std::uint64_t batch) = 0;
     /// Calls `tell`, on any thread, when the site finds by itself that it can do nothing any more. It must be quick.
@@ -56,6 +61,8 @@ class OwnSite final : public Site {
     bool cancel(std::uint64_t batch) override {
         return engine_.cancel(batch, true);
     }
+    bool has_begun(std::uint64_t batch) override { return engine_.has_begun(batch); }
+    bool take_back(std::uint64_t batch) override { return engine_.take_back(batch); }
     void drain(std::uint64_t batch) override { engine_.drain_job(batch); }
     void when_broken(std::function<void(const std::exception_ptr&)> tell) override { engine_.when_broken(std::move(tell)); }
     void terminate(int signal) override;

@@ -176,7 +176,7 @@ void Stream::give(std::shared_ptr<Chunk> chunk) {
         try {
             Site& site = *core_->sites()[chunk->site];
             const auto self = shared_from_this();
-            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {chunk_items, 0, nullptr, false}, *chunk,
+            const auto batch = site.give(function->at(chunk->site), result_size_, chunk->items(), {.chunk = chunk_items}, *chunk,
                                          [self, now = chunk.get()] { self->chunk_over(*now); });
             std::lock_guard lock(mutex_);
             chunk->batch = batch;

@@ -91,6 +91,7 @@ std::shared_ptr<Task> TaskQueue::submit(const task::Descriptor& descriptor, std:
     work.function = core_->know(descriptor, function);
     if (work.function->item_size() == 0) work.ends.push_back(item.size());
     work.items = std::move(item);
+    work.single = true;
     return add(std::move(work));
 }
 
@@ -168,25 +169,31 @@ void TaskQueue::hand(Lock& lock) {
 }
 
 void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
-    task->state_ = TaskState::running;
+    task->state_ = TaskState::given;
     task->site_ = site;
+    task->begun_ = serial_;  // this thread runs it
+    task->place_ = given_.insert(given_.end(), task);
     ++places_[site].given;
-    ++running_;
     const Task::Work& work = task->work_;
     const std::uint64_t function = work.function->at(site);
     // Copied by the site: the arguments go as soon as the task is over, when a worker that is being killed may still read.
     const Items items{work.first, work.count, work.items.data(), work.ends.empty() ? nullptr : work.ends.data(), work.function->item_size(), false};
-    const JobOptions options{work.count, work.count, nullptr, false};
+    const JobOptions options{.chunk = work.count, .largest_chunk = work.count, .single = work.single};
     const std::uint32_t result_size = work.function->result_size();
     lock.unlock();  // the site may answer at once
     std::exception_ptr refused;
+    std::uint64_t batch = 0;
     try {
-        core_->sites()[site]->give(function, result_size, items, options, *task, [task] { task->queue_->site_is_over(*task); });
+        batch = core_->sites()[site]->give(function, result_size, items, options, *task, [task] { task->queue_->site_is_over(*task); });
     } catch (...) {
         refused = std::current_exception();
     }
     lock.lock();
-    if (!refused) return;
+    if (!refused) {
+        task->batch_ = batch;
+        changed_.notify_all();
+        return;
+    }
     Failure failure = failure_of(refused);
     if (!end_ && is_broken_pool(exception_of(failure, std::nullopt))) break_down(failure);
     task->refused_ = broken_.has_value();
@@ -197,18 +204,21 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
             result.error = refused;
         result.there = true;
     }
-    --places_[site].given;
-    --running_;
-    end_task(*task, TaskState::finished);
+    leave_site(*task, TaskState::finished);
     changed_from_outside();
+}
+
+void TaskQueue::leave_site(Task& task, TaskState state) {
+    const auto self = std::move(*task.place_);
+    given_.erase(task.place_);
+    --places_[task.site_].given;
+    end_task(task, state);
 }
 
 // With the site locked.
 void TaskQueue::site_is_over(Task& task) {
     const std::lock_guard lock(mutex_);
-    --places_[task.site_].given;
-    --running_;
-    end_task(task, TaskState::finished);
+    leave_site(task, TaskState::finished);
     if (waiting_ > 0 || to_be_attended_ || !needs_hand_locked()) return;  // who waits does what there is to do
     to_be_attended_ = true;
     core_->attend(shared_from_this());
@@ -254,14 +264,49 @@ void TaskQueue::end_pending(How&& how) {
 
 bool TaskQueue::cancel(Task& task) {
     core_->check_is_here();  // before the lock, which somebody may have held when this process was forked
-    const std::lock_guard lock(mutex_);
-    if (task.state_ == TaskState::cancelled) return true;
-    if (task.state_ != TaskState::pending) return false;
-    const auto self = std::move(*task.place_);
-    pending_.erase(task.place_);
-    end_task(task, TaskState::cancelled);
+    const auto visit = Core::Work::visit(core_);
+    Lock lock(mutex_);
+    if (task.state_ == TaskState::pending) {
+        const auto self = std::move(*task.place_);
+        pending_.erase(task.place_);
+        end_task(task, TaskState::cancelled);
+        changed_from_outside();
+        return true;
+    }
+    const bool taken_back = visit && take_back(task, lock);
+    if (taken_back && needs_hand_locked()) hand(lock);  // the next may have its place
+    return task.state_ == TaskState::cancelled;
+}
+
+// Whether a task was given to a site and maybe no worker has taken it.
+bool TaskQueue::may_be_pending_there(const Task& task, Lock& lock) {
+    changed_.wait(lock, [&] {
+        const bool on_its_way = task.state_ == TaskState::given && !task.begun_ && !task.batch_;
+        return !on_its_way && !task.being_taken_back_;
+    });
+    return task.state_ == TaskState::given && !task.begun_;
+}
+
+// Cancels a task that its site still has for the asking.
+bool TaskQueue::take_back(Task& task, Lock& lock) {
+    if (!may_be_pending_there(task, lock)) return false;
+    const auto self = task.shared_from_this();
+    task.being_taken_back_ = true;
+    lock.unlock();
+    const bool back = core_->sites()[task.site_]->take_back(*task.batch_);
+    lock.lock();
+    task.being_taken_back_ = false;
+    task.begun_ = !back;
+    if (back) leave_site(task, TaskState::cancelled);
     changed_from_outside();
-    return true;
+    return back;
+}
+
+void TaskQueue::take_back_given() {
+    const auto visit = Core::Work::visit(core_);
+    if (!visit) return;
+    Lock lock(mutex_);
+    for (const auto& task : std::vector(given_.begin(), given_.end())) take_back(*task, lock);
 }
 
 void TaskQueue::break_down(const Failure& why) {
@@ -286,6 +331,7 @@ void TaskQueue::end_workers(int signal, const char* by) {
             end_ = failure_of(std::make_exception_ptr(BrokenProcessPool(std::string(by) + " ended the executor's workers while this task was running")));
         end_pending([this](Task& task) { end_task(task, TaskState::cancelled); });
     }
+    take_back_given();
     if (const auto visit = Core::Work::visit(core_)) core_->end_workers(signal);
 }
 
@@ -294,6 +340,19 @@ void TaskQueue::end_workers(int signal, const char* by) {
 TaskState TaskQueue::state_of(const Task& task) {
     const std::lock_guard lock(mutex_);
     return task.state_;
+}
+
+bool TaskQueue::is_running(Task& task) {
+    core_->check_is_here();
+    const auto visit = Core::Work::visit(core_);
+    Lock lock(mutex_);
+    if (visit && may_be_pending_there(task, lock)) {
+        lock.unlock();
+        const bool begun = core_->sites()[task.site_]->has_begun(*task.batch_);
+        lock.lock();
+        task.begun_ = task.begun_ || begun;
+    }
+    return task.state_ == TaskState::given && task.begun_;
 }
 
 bool TaskQueue::has(const Task& task, std::size_t index) {
@@ -410,9 +469,13 @@ void TaskQueue::let_go(const void* owner) {
 // ---- the end ----
 
 void TaskQueue::close(bool cancel_pending) {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    if (cancel_pending) end_pending([this](Task& task) { end_task(task, TaskState::cancelled); });
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        if (!cancel_pending) return;
+        end_pending([this](Task& task) { end_task(task, TaskState::cancelled); });
+    }
+    take_back_given();
 }
 
 void TaskQueue::finish() {
@@ -450,6 +513,7 @@ std::shared_ptr<Task> submit_failed(const std::shared_ptr<TaskQueue>& queue, std
 }
 
 TaskState state_of(const Task& task) { return task.queue().state_of(task); }
+bool is_running(Task& task) { return task.queue().is_running(task); }
 bool cancel(Task& task) { return task.queue().cancel(task); }
 wire::Buffer take_result(Task& task, std::exception_ptr& error) { return task.queue().take(task, 0, error); }
 void when_over(Task& task, std::function<void()> then) { task.queue().when_over(task.shared_from_this(), std::move(then)); }

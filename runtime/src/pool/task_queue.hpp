@@ -1,8 +1,9 @@
 // An executor without its types: single tasks, each given to a worker in its turn, or cancelled before.
 //
-// A task is pending until it is given to a site, which has at most as many as it has workers: so "given" is "running". All
-// states change under the queue's mutex: a task is either run or cancelled, never both. Its arguments are freed when it is
-// over, its result when no future holds it.
+// A task is pending until it is given to a site, which has at most as many as it has workers, and runs when one of them has
+// taken it: at once, but for workers that are still being started. All states change under the queue's mutex, and a site takes
+// back what no worker has taken, or does not: a task is either run or cancelled, never both. Its arguments are freed when it
+// is over, its result when no future holds it.
 //
 // Threads are as in core.hpp. Whoever waits drives the engine and gives the next tasks; when nobody waits, the service
 // thread does. A site says that a task is over with its own lock held, so that thread only notes it. Order of locks: engine,
@@ -33,6 +34,7 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
         wire::Buffer items;
         std::vector<std::uint64_t> ends;
         std::uint64_t first = 0, count = 1;
+        bool single = false;  // no map's
     };
     Task(std::shared_ptr<TaskQueue> queue, Work work);
 
@@ -65,8 +67,11 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
     Work work_;
     std::vector<Result> results_;
     bool refused_ = false;  // it was never given to a worker, because there are none any more
+    std::list<std::shared_ptr<Task>>::iterator place_;  // in pending_ or given_
     std::size_t site_ = 0;
-    std::list<std::shared_ptr<Task>>::iterator place_;
+    std::optional<std::uint64_t> batch_;  // there; none while it is being given
+    bool begun_ = false;                  // a worker has it, for all we know
+    bool being_taken_back_ = false;
     std::deque<std::function<void()>> callbacks_;
     std::vector<std::pair<Completions*, std::size_t>> watchers_;
 };
@@ -87,6 +92,7 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     std::shared_ptr<Task> add(Task::Work work, const void* owner = nullptr);
 
     TaskState state_of(const Task& task);
+    bool is_running(Task& task);
     bool has(const Task& task, std::size_t index);
     /// True when it is cancelled now.
     bool cancel(Task& task);
@@ -126,7 +132,11 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     };
 
     void check_open_locked() const;
-    bool idle_locked() const { return pending_.empty() && running_ == 0 && !handing_; }
+    bool idle_locked() const { return pending_.empty() && given_.empty() && !handing_; }
+    bool may_be_pending_there(const Task& task, Lock& lock);
+    bool take_back(Task& task, Lock& lock);
+    void take_back_given();
+    void leave_site(Task& task, TaskState state);
     std::size_t hungry_site_locked() const;
     bool needs_hand_locked() const;
     void hand(Lock& lock);
@@ -144,9 +154,8 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
 
     std::mutex mutex_;  // guards everything below
     std::condition_variable changed_;
-    std::list<std::shared_ptr<Task>> pending_;
+    std::list<std::shared_ptr<Task>> pending_, given_;
     std::vector<Place> places_;  // by site
-    std::size_t running_ = 0;
     int waiting_ = 0;  // in wait_until()
     bool handing_ = false, to_be_attended_ = false, served_ = false;
     bool closed_ = false, to_terminate_ = false, ending_ = false, ended_ = false;

@@ -309,6 +309,20 @@ bool ThreadSite::cancel(std::uint64_t id) {
     return false;
 }
 
+bool ThreadSite::has_begun(std::uint64_t id) {
+    const std::lock_guard lock(shared_->mutex);
+    const auto found = shared_->batches.find(id);
+    return found == shared_->batches.end() || found->second->next > found->second->items.first;
+}
+
+bool ThreadSite::take_back(std::uint64_t id) {
+    const std::lock_guard lock(shared_->mutex);
+    const auto found = shared_->batches.find(id);
+    if (found == shared_->batches.end() || found->second->next > found->second->items.first) return false;
+    shared_->batches.erase(found);
+    return true;
+}
+
 // Its `options.draining` has told the tasks already.
 void ThreadSite::drain(std::uint64_t id) { (void)cancel(id); }
 

@@ -25,6 +25,8 @@ class ThreadSite final : public Site {
                        Sink& sink, std::function<void()> over) override;
     void drain(std::uint64_t batch) override;
     bool cancel(std::uint64_t batch) override;
+    bool has_begun(std::uint64_t batch) override;
+    bool take_back(std::uint64_t batch) override;
     void terminate(int signal) override;
 
   private:

@@ -203,6 +203,18 @@ std::string type_name_of(const std::exception_ptr& error) {
     return name;
 }
 
+std::string describe_for_people(const std::exception_ptr& error) {
+    std::string all;
+    std::exception_ptr next = error;
+    for (int depth = 0; next && depth <= deepest_nesting; ++depth) {
+        const Description description = describe(next);
+        all += (depth > 0 ? "\n  around " : "") + type_name_of(next);
+        if (!description.text.empty()) all += ": " + description.text;
+        next = description.nested;
+    }
+    return all;
+}
+
 void encode_exception(Buffer& out, const std::exception_ptr& error) {
     const std::size_t begin = out.size();
     try {

@@ -25,7 +25,8 @@ class TaskQueue;
 class TaskMap;
 class Completions;
 
-enum class TaskState { pending, running, finished, cancelled };
+/// `given`: to a place with workers, of which one takes it as soon as it can; until then it can still be cancelled.
+enum class TaskState { pending, given, finished, cancelled };
 
 /// Throws ExecutorShutdown or BrokenProcessPool where no task is accepted any more. To be asked before anything is packed:
 /// at the end of the program that may not be possible.
@@ -38,6 +39,8 @@ std::shared_ptr<Task> submit_task(const std::shared_ptr<TaskQueue>& queue, const
 std::shared_ptr<Task> submit_failed(const std::shared_ptr<TaskQueue>& queue, std::exception_ptr error);
 
 TaskState state_of(const Task& task);
+/// Whether a worker has it, and it is not over.
+bool is_running(Task& task);
 /// True when it is cancelled now: it had not begun, and never will.
 bool cancel(Task& task);
 /// Waits until the task is finished or cancelled; false when `until` has passed. Throws std::logic_error where that would
