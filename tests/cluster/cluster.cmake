@@ -33,6 +33,6 @@ if(NOT RANKPOOL_SANITIZE)
     add_dependencies(cluster_tests rankpool_module_${name})
   endforeach()
 
-  rankpool_test(cluster COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cluster/cluster.sh run $<TARGET_FILE:cluster_tests> TIMEOUT 120 LABELS cluster)
+  rankpool_test(cluster COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cluster/cluster.sh run $<TARGET_FILE:cluster_tests> TIMEOUT 300 LABELS cluster)
   set_tests_properties(cluster PROPERTIES SKIP_RETURN_CODE 77 RUN_SERIAL ON)
 endif()

@@ -22,6 +22,7 @@
 # Exit code: that of COMMAND; 77 when this machine cannot have such a cluster, and why on standard error.
 set -eu
 self=$(readlink -f "$0")
+cable=${self%/*}/slow_link.py
 nodes="node1 node2 node3"
 network=10.213.0
 export CLUSTER=/run/rankpool-test-cluster
@@ -37,7 +38,7 @@ impossible() {
 check() {
     [ "$(id -u)" -eq 0 ] || impossible "making namespaces and links needs root"
     for need in unshare:util-linux nsenter:util-linux setpriv:util-linux pgrep:procps ip:iproute2 munged:munge \
-                slurmctld:slurm-wlm slurmd:slurm-wlm srun:slurm-wlm; do
+                slurmctld:slurm-wlm slurmd:slurm-wlm srun:slurm-wlm python3:python3; do
         command -v "${need%:*}" >/dev/null 2>&1 || impossible "there is no ${need%:*}; the package is ${need#*:} (cmake/setup.sh installs it)"
     done
     case $self in /tmp/* | /run/* | /dev/shm/*) impossible "each node has a /tmp, /run and /dev/shm of its own, and the tests lie in $self" ;; esac
@@ -96,6 +97,7 @@ head() {
         case $request in
             end) exit "$what" ;;
             start) start_node "$what" ;;
+            carry) carry "$what" ;;
         esac
     done
 }
@@ -194,8 +196,35 @@ processes() { # NODE
     on "$1" ps -e -o pid=,ppid=,stat=,args= | grep -v -E '^ *1 |Z|/?slurmd -N|ps -e -o' || true
 }
 
-links() { # tc's words
-    for link in $(ip -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do tc qdisc "$1" dev "$link" root netem ${2:+delay 5ms loss 1%}; done
+# Between each node and the bridge. Frames that a process carries have to be whole ones.
+slow() {
+    for node in $nodes; do
+        number=${node#node}
+        on "$node" python3 "$cable" --whole eth0
+        ip link add "slow$number" type veth peer name "far$number"
+        python3 "$cable" --whole "slow$number"
+        ip link set "link$number" nomaster
+        ip link set "far$number" up
+        ip link set "slow$number" master bridge0 up
+        echo "carry $number" >$CLUSTER/requests
+        until [ -e "$CLUSTER/slow$number.pid" ]; do sleep 0.02; done
+    done
+}
+
+carry() { # NUMBER
+    python3 "$cable" "link$1" "far$1" </dev/null >"$CLUSTER/log/slow$1" 2>&1 3<&- 4<&- &
+    echo $! >"$CLUSTER/slow$1.new"
+    mv "$CLUSTER/slow$1.new" "$CLUSTER/slow$1.pid"
+}
+
+fast() {
+    for node in $nodes; do
+        number=${node#node}
+        kill "$(cat "$CLUSTER/slow$number.pid")"
+        rm "$CLUSTER/slow$number.pid"
+        ip link del "slow$number"
+        ip link set "link$number" master bridge0
+    done
 }
 
 case ${1:-help} in
@@ -215,7 +244,7 @@ case ${1:-help} in
         echo "start $2" >$CLUSTER/requests
         wait_until_idle "$2"
         ;;
-    slow) links add slow ;;
-    fast) links del ;;
+    slow) slow ;;
+    fast) fast ;;
     *) sed -n '2,24s/^# \{0,1\}//p' "$self" >&2; exit 2 ;;
 esac

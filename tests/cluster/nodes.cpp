@@ -72,12 +72,6 @@ Words launchers() {
     return names;
 }
 
-Words launchers_that_end() {
-    Words names = launchers();
-    std::erase(names, "mpich");
-    return names;
-}
-
 Words start(const std::string& launcher, int ranks, const Words& command) {
     // Without --kill-on-bad-exit srun lets the other ranks wait for one that was killed.
     if (launcher == "srun")

@@ -31,10 +31,6 @@ const Programs& programs();
 
 /// "srun", and those of Open MPI and MPICH that this build has a module for.
 Words launchers();
-/// Those under which a job on several machines comes to its end by itself. MPICH 4.0 over TCP often waits for ever in
-/// MPI_Finalize then, with any program: some ranks still close their connections while the others are past that and answer no
-/// more. Mended in MPICH in 2023.
-Words launchers_that_end();
 /// The command that starts `command` as `ranks` ranks on each of the three nodes.
 Words start(const std::string& launcher, int ranks, const Words& command);
 inline constexpr int nodes = 3;

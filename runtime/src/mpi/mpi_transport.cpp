@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "mpi/channel.hpp"
+#include "mpi/hydra.hpp"
 #include "mpi/machine.hpp"
 #include "mpi/module.hpp"
 #include "mpi/native.hpp"
@@ -240,7 +241,7 @@ class MpiTransport final : public comm::Transport {
         check(MPI_Allreduce(&own, &first, 1, MPI_INT, MPI_MIN, channel_->control()), "MPI_Allreduce");
         if (first < size()) check(MPI_Bcast(&code, 1, MPI_INT, first, channel_->control()), "MPI_Bcast");
         channel_->close();
-        check(MPI_Finalize(), "MPI_Finalize");
+        if (!leave_by_hydra(MPI_COMM_WORLD)) check(MPI_Finalize(), "MPI_Finalize");
         return code;
     }
 
@@ -396,6 +397,7 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
         throw LaunchError("the program has initialised MPI before rankpool::run or spmd; use rankpool::mpi::communicator of <rankpool/mpi.hpp> instead");
     check(MPI_Init_thread(nullptr, nullptr, threads == Threads::several ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
     wait_until_all_are_initialised();
+    note_hydra();
     // MPICH reports the errors of requests to one of these.
     for (const MPI_Comm predefined : {MPI_COMM_WORLD, MPI_COMM_SELF}) check(MPI_Comm_set_errhandler(predefined, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     MPI_Comm world = MPI_COMM_NULL;
