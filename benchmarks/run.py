@@ -41,6 +41,7 @@ class Competitor:
     program: str  # an executable in bench/ of the build directory, or a Python script below this one
     workers: int = 0  # 0: those of the command line
     mpirun: bool = False
+    rankrun: bool = False
     module: str = ""  # of Python, that runs the script, with a rank of its own next to the workers
 
 
@@ -205,10 +206,21 @@ def map_strings():
     ]
 
 
+def serialized():
+    tables = []
+    for what, title in ("strings", "400,000 strings of 14 to 95 characters"), ("records", "50,000 structs with strings, vectors and structs inside"):
+        ours = Competitor("rankpool scatterv, gatherv, under rankrun", f"bench_serialized_rankpool_{what}", rankrun=True)
+        under_mpi = Competitor("rankpool scatterv, gatherv, under mpirun", f"bench_serialized_rankpool_{what}", mpirun=True)
+        boost = Competitor("Boost.MPI scatter, gather", f"bench_serialized_boost_mpi_{what}", mpirun=True)
+        targets = [Target(each, 1 / 3, f"{each.name}: at least 3 times faster than Boost.MPI", boost) for each in (ours, under_mpi)]
+        tables.append(Table(f"serialized {what}", title, "time of a scatter and a gather", milliseconds, (ours, under_mpi), (boost,), tuple(targets)))
+    return tables
+
+
 BENCHMARKS = {
     "map_ints": map_ints, "map_compute": map_compute, "map_skewed": map_skewed, "map_strings": map_strings,
     "dispatch": dispatch, "apply_latency": apply_latency, "submit_latency": submit_latency,
-    "submit_throughput": submit_throughput,
+    "submit_throughput": submit_throughput, "serialized": serialized,
 }
 
 
@@ -225,6 +237,7 @@ class Failed(Exception):
 
 class Runner:
     def __init__(self, build, workers):
+        self.build = build
         self.bench = build / "bench"
         self.workers = workers
 
@@ -238,6 +251,8 @@ class Runner:
             if not program.exists():
                 raise Missing(f"not built: there is no {shown_path(program)}")
             words = [str(program), str(workers)]
+        if competitor.rankrun:
+            return [str(self.build / "bin" / "rankrun"), "-n", str(workers), *words]
         if not competitor.mpirun:
             return words
         launcher = shutil.which("mpirun.openmpi")

@@ -55,8 +55,10 @@ TEST_P(Futures, AndTheirExecutorCannotBeUsedInACopyThatTheProgramForked) {
     ProcessPoolExecutor executor(options(1));
     auto runs = executor.submit(pass, door, 1), waits = executor.submit(pass, door, 2);
     EXPECT_EQ(refused_in_a_copy({[&] { runs.result(); }, [&] { waits.cancel(); }, [&] { rankpool::wait({runs}); }, [&] { executor.submit(work, 3); },
-                                 [&] { executor.map(work, {1, 2}); }, [&] { executor.kill_workers(); }}),
-              6);
+                                 [&] { executor.map(work, {1, 2}); }, [&] { executor.kill_workers(); },
+                                 [&] { (void)waits.done(); }, [&] { (void)waits.cancelled(); }, [&] { (void)waits.running(); },
+                                 [&] { waits.add_done_callback([](const Future<int>&) {}); }}),
+              10);
     open_door(door);
     EXPECT_EQ(runs.result(), 1);
     EXPECT_EQ(waits.result(), 2);

@@ -127,8 +127,9 @@ class ProcessPoolExecutor {
 
     /// The results of function(item), in the order of the items; std::monostate when the function returns void. Everything
     /// is submitted here, unless there is a buffersize: then items are read as results are asked for, in the thread that
-    /// asks, so endless inputs work; after shutdown() the next of these is an ExecutorShutdown, and the range ends. An item's error is thrown at its place, and one can go on after it. Dropping the range
-    /// cancels what has not begun. Python's Executor.map.
+    /// asks, so endless inputs work; after shutdown() the next of these is an ExecutorShutdown, and the range ends. An item's
+    /// error is thrown at its place, and one can go on after it. Dropping the range cancels what has not begun. Python's
+    /// Executor.map.
     template <class F, std::ranges::input_range Items>
     auto map(F&& function, Items&& items, ExecutorMapOptions options = {}) {
         using Item = std::ranges::range_value_t<Items>;

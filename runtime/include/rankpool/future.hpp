@@ -114,7 +114,10 @@ class Future {
     /// Cancels a pending task. True when it is cancelled, by this call or before; false when it runs or has run.
     bool cancel() { return pool::cancel(task("cancel")); }
     bool cancelled() const { return state("cancelled") == pool::TaskState::cancelled; }
-    /// Whether a worker has it: at most as many are running as the executor has workers.
+    /// Whether a worker has it: at most as many are running as the executor has workers, and none before its worker is through
+    /// the initializer. A task that is to be run once more (OnLoss::retry) counts as running. Of an executor with an initializer
+    /// this asks the worker's rank, where that is another one: a message there and back, and true when no answer comes within a
+    /// second. So does cancel(), which is false then.
     bool running() const { return pool::is_running(task("running")); }
     /// Whether it is finished or cancelled.
     bool done() const {
@@ -196,8 +199,22 @@ struct WaitResult {
 
 namespace pool {
 
+template <class T>
+inline constexpr bool is_future = false;
+template <class R>
+inline constexpr bool is_future<Future<R>> = true;
+
+template <class Value>
+struct ResultOfFuture {
+    static_assert(is_future<Value>, "rankpool: wait and as_completed take a range of futures: a std::vector<Future<R>>, say");
+    using type = void;
+};
+template <class R>
+struct ResultOfFuture<Future<R>> {
+    using type = typename Future<R>::result_type;
+};
 template <class Futures>
-using AwaitedResult = typename std::ranges::range_value_t<Futures>::result_type;
+using AwaitedResult = typename ResultOfFuture<std::ranges::range_value_t<Futures>>::type;
 
 /// Futures, each once, and their tasks.
 template <class R>

@@ -140,7 +140,7 @@ void encode_exception(Buffer& out, const std::exception_ptr& error);
 std::exception_ptr decode_exception(std::span<const std::byte> bytes, RemoteInfo origin);
 /// The type of an exception as the program spells it; of one that arrived, the original's.
 std::string type_name_of(const std::exception_ptr& error);
-/// "type: text", and a line more for each exception that it is nested around.
+/// "type: text", a line more for each exception that it is nested around, and one for the worker that threw it.
 std::string describe_for_people(const std::exception_ptr& error);
 
 }  // namespace wire

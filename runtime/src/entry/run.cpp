@@ -136,15 +136,7 @@ bool in_run() { return main_runs_in != 0 && main_runs_in == getpid(); }
 int own_rank() { return part.pid == getpid() ? part.rank : -1; }
 
 void report_uncaught(const char* where, const std::exception_ptr& error) {
-    std::string text = wire::describe_for_people(error);
-    if (const auto origin = remote_info(error)) {
-        text += "\n  thrown";
-        if (origin->item) text += " by item " + std::to_string(*origin->item);
-        text += " in worker " + std::to_string(origin->worker.index) + " (pid " + std::to_string(origin->worker.pid) + " on " + origin->worker.host;
-        if (origin->worker.rank >= 0) text += ", rank " + std::to_string(origin->worker.rank);
-        text += ")";
-    }
-    std::fprintf(stderr, "rankpool: uncaught exception in %s: %s\n", where, text.c_str());
+    std::fprintf(stderr, "rankpool: uncaught exception in %s: %s\n", where, wire::describe_for_people(error).c_str());
     std::fflush(stderr);
 }
 

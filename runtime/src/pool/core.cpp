@@ -411,10 +411,8 @@ void run_callback(std::uint64_t pool, const std::function<void()>& callback) {
     const InCallback here(pool);
     try {
         callback();
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "rankpool: a callback threw %s: %s\n", wire::type_name_of(std::current_exception()).c_str(), error.what());
     } catch (...) {
-        std::fprintf(stderr, "rankpool: a callback threw %s\n", wire::type_name_of(std::current_exception()).c_str());
+        std::fprintf(stderr, "rankpool: a callback threw %s\n", wire::describe_for_people(std::current_exception()).c_str());
     }
 }
 

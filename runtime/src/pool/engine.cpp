@@ -400,8 +400,8 @@ bool Engine::advance() {
     open_mail();
     bool moved = false;
     for (auto& worker : workers_)
-        if (worker->alive && worker->segment->page().ring.tail.load(std::memory_order_relaxed) !=
-                                 worker->segment->page().ring.head.load(std::memory_order_relaxed)) {
+        if (worker->alive && worker->started &&  // before its pid is known nobody could say who it was
+            worker->segment->page().ring.tail.load(std::memory_order_relaxed) != worker->segment->page().ring.head.load(std::memory_order_relaxed)) {
             drain(*worker);
             moved = true;
         }
@@ -431,16 +431,8 @@ void Engine::take(Worker& worker, const ReceivedFrame& frame) {
     const Frame& header = frame.header;
     if (header.kind == FrameKind::initializer_error) {
         const std::exception_ptr error = wire::decode_exception(frame.payload, {"", std::nullopt, info(worker), ""});
-        std::string text = "unknown";
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& known) {
-            const RemoteInfo* origin = remote_info(known);
-            text = (origin != nullptr ? origin->type_name + ": " : std::string()) + known.what();
-        } catch (...) {
-        }
         return break_down(std::make_exception_ptr(
-            BrokenProcessPool("the pool's initializer failed in " + describe(worker) + ": " + text)));
+            BrokenProcessPool("the pool's initializer failed in " + describe(worker) + ": " + wire::describe_for_people(error))));
     }
     const auto found = jobs_.find(header.job);
     if (found == jobs_.end()) return;  // cancelled, and nobody wants it any more

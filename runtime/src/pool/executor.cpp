@@ -24,7 +24,7 @@ std::shared_ptr<pool::TaskQueue> open_queue(const ExecutorOptions& options) {
     workers.on_loss = options.on_loss;
     workers.max_retries = options.max_retries;
     workers.task_timeout = options.task_timeout;
-    auto queue = std::make_shared<pool::TaskQueue>(pool::make_core(workers, name), options.backend == Backend::serial);
+    auto queue = std::make_shared<pool::TaskQueue>(pool::make_core(workers, name), options.backend == Backend::serial, static_cast<bool>(options.initializer));
     pool::complete_at_end(queue);
     return queue;
 }

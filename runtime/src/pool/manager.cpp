@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
 
 #include "os/host_name.hpp"
 #include "pool/drain.hpp"
@@ -77,7 +76,8 @@ class RankSite final : public Site {
             batches_[batch] = {&sink, std::move(over), Coverage(items.first, items.count), result_size};
         }
         os::ByteWriter out = message(Say::batch, pool_);
-        out.put(BatchHead{function, batch, items.first, items.count, items.item_size, result_size, options.chunk, options.largest_chunk, options.single ? 1U : 0U});
+        out.put(BatchHead{function, batch, items.first, items.count, items.item_size, result_size, options.chunk, options.largest_chunk,
+                          options.single ? 1U : 0U});
         if (items.ends != nullptr) out.put_bytes(std::as_bytes(std::span(items.ends, static_cast<std::size_t>(items.count))));
         out.put_bytes({items.bytes, items.byte_count()});
         send(out);
@@ -91,13 +91,15 @@ class RankSite final : public Site {
         return false;
     }
 
-    bool has_begun(std::uint64_t batch) override { return ask(Say::has_begun, batch).value_or(true); }
+    bool has_begun(std::uint64_t batch) override {
+        const auto answers = ask(Say::has_begun, {batch});
+        return answers.empty() || answers.front();
+    }
 
-    bool take_back(std::uint64_t batch) override {
-        if (!ask(Say::take_back, batch).value_or(false)) return false;
-        std::lock_guard lock(manager_.mutex_);
-        batches_.erase(batch);
-        return true;
+    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override {
+        std::vector<bool> taken = ask(Say::take_back, batches);
+        taken.resize(batches.size());
+        return taken;
     }
 
     void drain(std::uint64_t batch) override {
@@ -131,11 +133,7 @@ class RankSite final : public Site {
                 take_stats(in);
                 ++told_;
                 break;
-            case Say::answer: {
-                const auto question = questions_.find(in.get<std::uint64_t>());
-                if (question != questions_.end()) question->second = in.get<bool>();
-                break;
-            }
+            case Say::answer: take_answer(in, lock); break;
             case Say::results: take_results(in); break;
             case Say::broken:
                 broken_ = wire::decode_exception(in.get_block(), {"", std::nullopt, {0, 0, 0, "", rank_}, ""});
@@ -187,18 +185,49 @@ class RankSite final : public Site {
         if (!closing_.load()) manager_.post_.send(rank_, sealed(out));
     }
 
-    // Waits for the answer; nothing when the pool was closed there.
-    std::optional<bool> ask(Say what, std::uint64_t batch) {
+    // Waits for the answers, one for each batch; none from a rank that is stopped, or has closed the pool.
+    std::vector<bool> ask(Say what, const std::vector<std::uint64_t>& batches) {
+        constexpr std::chrono::seconds patience{1};
         std::unique_lock lock(manager_.mutex_);
-        const auto question = questions_.emplace(++next_id_, std::nullopt).first;
+        const std::uint64_t question = ++next_id_;
+        Question& asked = questions_[question];
+        asked = {what == Say::take_back, batches, {}, true, false};
         os::ByteWriter out = message(what, pool_);
-        out.put(question->first);
-        out.put(batch);
+        out.put(question);
+        for (const std::uint64_t batch : batches) out.put(batch);
         send(out);
-        manager_.changed_.wait(lock, [&] { return question->second.has_value() || closed_; });
-        const std::optional<bool> answer = question->second;
-        questions_.erase(question);
-        return answer;
+        manager_.changed_.wait_for(lock, patience, [&] { return asked.answered || closed_; });
+        asked.waited_for = false;
+        std::vector<bool> answers;
+        if (asked.answered) answers = std::move(asked.answers);
+        if (asked.answered || closed_) questions_.erase(question);
+        return answers;
+    }
+
+    void take_answer(os::ByteReader& in, std::unique_lock<std::mutex>& lock) {
+        const auto found = questions_.find(in.get<std::uint64_t>());
+        if (found == questions_.end()) return;
+        Question& question = found->second;
+        for (std::size_t i = 0; i < question.batches.size(); ++i) question.answers.push_back(in.get<bool>());
+        question.answered = true;
+        std::vector<Given> gone;
+        for (std::size_t i = 0; i < question.batches.size() && question.takes_back; ++i) {
+            const auto batch = batches_.find(question.batches[i]);
+            if (!question.answers[i] || batch == batches_.end()) continue;
+            pace_.over(Pace::Clock::now());
+            if (!question.waited_for) gone.push_back(std::move(batch->second));
+            batches_.erase(batch);
+        }
+        if (question.waited_for) return;
+        questions_.erase(found);
+        lock.unlock();
+        // Nobody counts on it any more that they were taken back: they end as work that was cancelled.
+        const Failure cancelled = failure_of(std::make_exception_ptr(CancelledError("the task was cancelled before it began")));
+        for (Given& batch : gone) {
+            batch.sink->rest_failed(cancelled);
+            batch.over();
+        }
+        lock.lock();
     }
 
     void take_stats(os::ByteReader& in) {
@@ -250,7 +279,13 @@ class RankSite final : public Site {
     std::vector<WorkerStats> stats_;
     std::uint64_t next_id_ = 0;
     std::map<std::uint64_t, Given> batches_;
-    std::map<std::uint64_t, std::optional<bool>> questions_;
+    struct Question {
+        bool takes_back = false;
+        std::vector<std::uint64_t> batches;
+        std::vector<bool> answers;
+        bool waited_for = true, answered = false;
+    };
+    std::map<std::uint64_t, Question> questions_;
     Pace pace_;
 };
 

@@ -17,7 +17,7 @@ enum class Say : std::uint32_t {
     over,          // pool, batch
     workers,       // pool, WorkerStats
     watching,      // 0; an answer to watch
-    answer,        // pool, question, bool
+    answer,        // pool, question, a byte for each batch: yes or no
     broken,        // pool, error: its workers here are gone for good
     signalled,     // 0, signal: this rank was sent it while it watched
     // to a rank
@@ -27,8 +27,8 @@ enum class Say : std::uint32_t {
     batch,         // pool, function, batch, options, items
     cancel,        // pool, batch
     drain,         // pool, batch
-    has_begun,     // pool, question, batch
-    take_back,     // pool, question, batch
+    has_begun,     // pool, question, batches
+    take_back,     // pool, question, batches
     who,           // pool
     terminate,     // pool, signal
     close,         // pool; comes back with WorkerStats

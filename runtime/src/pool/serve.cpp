@@ -177,14 +177,16 @@ class Server {
             case Say::take_back: {
                 os::ByteWriter out = message(Say::answer, pool);
                 out.put(in.get<std::uint64_t>());
-                const auto batch = served.batches.find(in.get<std::uint64_t>());
-                const bool known = batch != served.batches.end() && !batch->second->over;
-                if (what == Say::has_begun) {
-                    out.put(!known || served.engine->has_begun(batch->second->job));
-                } else {
-                    const bool back = known && served.engine->take_back(batch->second->job);
-                    if (back) served.batches.erase(batch);
-                    out.put(back);
+                while (!in.empty()) {
+                    const auto batch = served.batches.find(in.get<std::uint64_t>());
+                    const bool known = batch != served.batches.end() && !batch->second->over;
+                    if (what == Say::has_begun) {
+                        out.put(!known || served.engine->has_begun(batch->second->job));
+                    } else {
+                        const bool back = known && served.engine->take_back(batch->second->job);
+                        if (back) served.batches.erase(batch);
+                        out.put(back);
+                    }
                 }
                 post_.send(0, sealed(out));
                 break;
@@ -273,8 +275,8 @@ class Server {
         try {
             const auto function = served.functions.find(head.function);
             if (function == served.functions.end()) throw Error("a batch of an unknown function");
-            batch->job = served.engine->add_job(function->second, head.result_size, items, {.chunk = head.chunk, .largest_chunk = head.largest_chunk, .single = head.single != 0},
-                                                *batch->sink, [now, pace = served.pace] {
+            const JobOptions options{.chunk = head.chunk, .largest_chunk = head.largest_chunk, .single = head.single != 0};
+            batch->job = served.engine->add_job(function->second, head.result_size, items, options, *batch->sink, [now, pace = served.pace] {
                                                     now->sink->over();
                                                     now->over = true;
                                                     std::lock_guard lock(pace->mutex);

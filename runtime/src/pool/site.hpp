@@ -28,9 +28,9 @@ class Site {
     virtual bool cancel(std::uint64_t batch) = 0;
     /// Whether a worker has taken something of a batch, or had when the batch ended.
     virtual bool has_begun(std::uint64_t batch) = 0;
-    /// Takes back a batch of which no worker has taken anything: its `sink` and its `over` are not called then. False when one
-    /// has, and nothing was done.
-    virtual bool take_back(std::uint64_t batch) = 0;
+    /// Takes back those of the batches of which no worker has taken anything: their `sink` and `over` are not called then.
+    /// Which ones. From a place that does not answer in time nothing is taken back.
+    virtual std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) = 0;
     /// Starts nothing more of a batch. What runs is told so (stop_requested); its results still come, and then its `over`.
     virtual void drain(std::uint64_t batch) = 0;
     /// Calls `tell`, on any thread, when the site finds by itself that it can do nothing any more. It must be quick.
@@ -62,7 +62,11 @@ class OwnSite final : public Site {
         return engine_.cancel(batch, true);
     }
     bool has_begun(std::uint64_t batch) override { return engine_.has_begun(batch); }
-    bool take_back(std::uint64_t batch) override { return engine_.take_back(batch); }
+    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override {
+        std::vector<bool> taken;
+        for (const std::uint64_t batch : batches) taken.push_back(engine_.take_back(batch));
+        return taken;
+    }
     void drain(std::uint64_t batch) override { engine_.drain_job(batch); }
     void when_broken(std::function<void(const std::exception_ptr&)> tell) override { engine_.when_broken(std::move(tell)); }
     void terminate(int signal) override;

@@ -64,8 +64,8 @@ void Task::rest_failed(Failure failure) {
 
 // ---- submitting ----
 
-TaskQueue::TaskQueue(std::shared_ptr<Core> core, bool serial)
-    : core_(std::move(core)), serial_(serial) {
+TaskQueue::TaskQueue(std::shared_ptr<Core> core, bool serial, bool initialized)
+    : core_(std::move(core)), serial_(serial), initialized_(initialized) {
     for (const auto& site : core_->sites()) places_.push_back({static_cast<std::size_t>(site->workers()), 0});
 }
 
@@ -171,7 +171,7 @@ void TaskQueue::hand(Lock& lock) {
 void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     task->state_ = TaskState::given;
     task->site_ = site;
-    task->begun_ = serial_;  // this thread runs it
+    task->begun_ = serial_ || !initialized_;
     task->place_ = given_.insert(given_.end(), task);
     ++places_[site].given;
     const Task::Work& work = task->work_;
@@ -273,12 +273,12 @@ bool TaskQueue::cancel(Task& task) {
         changed_from_outside();
         return true;
     }
-    const bool taken_back = visit && take_back(task, lock);
-    if (taken_back && needs_hand_locked()) hand(lock);  // the next may have its place
+    if (visit && may_be_pending_there(task, lock)) take_back({task.shared_from_this()}, lock);
+    if (visit && needs_hand_locked()) hand(lock);  // the next may have its place
     return task.state_ == TaskState::cancelled;
 }
 
-// Whether a task was given to a site and maybe no worker has taken it.
+// Whether a task was given to a site, and no worker is known to have taken it.
 bool TaskQueue::may_be_pending_there(const Task& task, Lock& lock) {
     changed_.wait(lock, [&] {
         const bool on_its_way = task.state_ == TaskState::given && !task.begun_ && !task.batch_;
@@ -287,26 +287,37 @@ bool TaskQueue::may_be_pending_there(const Task& task, Lock& lock) {
     return task.state_ == TaskState::given && !task.begun_;
 }
 
-// Cancels a task that its site still has for the asking.
-bool TaskQueue::take_back(Task& task, Lock& lock) {
-    if (!may_be_pending_there(task, lock)) return false;
-    const auto self = task.shared_from_this();
-    task.being_taken_back_ = true;
-    lock.unlock();
-    const bool back = core_->sites()[task.site_]->take_back(*task.batch_);
-    lock.lock();
-    task.being_taken_back_ = false;
-    task.begun_ = !back;
-    if (back) leave_site(task, TaskState::cancelled);
-    changed_from_outside();
-    return back;
+// Cancels those of the tasks that their site still has for the asking.
+void TaskQueue::take_back(const std::vector<std::shared_ptr<Task>>& tasks, Lock& lock) {
+    std::map<std::size_t, std::vector<std::shared_ptr<Task>>> by_site;
+    for (const auto& task : tasks) {
+        if (!may_be_pending_there(*task, lock)) continue;
+        task->being_taken_back_ = true;
+        by_site[task->site_].push_back(task);
+    }
+    for (const auto& [site, there] : by_site) {
+        std::vector<std::uint64_t> batches;
+        for (const auto& task : there) batches.push_back(*task->batch_);
+        lock.unlock();
+        const std::vector<bool> taken = core_->sites()[site]->take_back(batches);
+        lock.lock();
+        for (std::size_t i = 0; i < there.size(); ++i) {
+            Task& task = *there[i];
+            task.being_taken_back_ = false;
+            task.begun_ = !taken[i];
+            if (taken[i] && task.state_ == TaskState::given) leave_site(task, TaskState::cancelled);
+        }
+        changed_from_outside();
+    }
 }
 
 void TaskQueue::take_back_given() {
     const auto visit = Core::Work::visit(core_);
     if (!visit) return;
+    std::vector<std::shared_ptr<Task>> tasks;  // freed without the lock
     Lock lock(mutex_);
-    for (const auto& task : std::vector(given_.begin(), given_.end())) take_back(*task, lock);
+    tasks.assign(given_.begin(), given_.end());
+    take_back(tasks, lock);
 }
 
 void TaskQueue::break_down(const Failure& why) {
@@ -338,6 +349,7 @@ void TaskQueue::end_workers(int signal, const char* by) {
 // ---- asking ----
 
 TaskState TaskQueue::state_of(const Task& task) {
+    core_->check_is_here();
     const std::lock_guard lock(mutex_);
     return task.state_;
 }
@@ -372,6 +384,7 @@ wire::Buffer TaskQueue::take(Task& task, std::size_t index, std::exception_ptr& 
 }
 
 void TaskQueue::when_over(const std::shared_ptr<Task>& task, std::function<void()> then) {
+    core_->check_is_here();
     {
         const std::lock_guard lock(mutex_);
         if (!over_locked(*task) || !task->callbacks_.empty()) {
@@ -396,6 +409,7 @@ void TaskQueue::run_callbacks(Task& task) {
 }
 
 void TaskQueue::watch(Task& task, Completions& watcher, std::size_t index) {
+    core_->check_is_here();
     const std::lock_guard lock(mutex_);
     if (over_locked(task))
         watcher.tell(index, task.state_ == TaskState::finished && task.failed());

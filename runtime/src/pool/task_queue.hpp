@@ -1,9 +1,9 @@
 // An executor without its types: single tasks, each given to a worker in its turn, or cancelled before.
 //
-// A task is pending until it is given to a site, which has at most as many as it has workers, and runs when one of them has
-// taken it: at once, but for workers that are still being started. All states change under the queue's mutex, and a site takes
-// back what no worker has taken, or does not: a task is either run or cancelled, never both. Its arguments are freed when it
-// is over, its result when no future holds it.
+// A task is pending until it is given to a site, which has at most as many as it has workers: so "given" is "running". But
+// where workers have an initializer to run first, which may take long, it runs only when one of them has taken it. All states
+// change under the queue's mutex, and a site takes back what no worker has taken, or does not: a task is either run or
+// cancelled, never both. Its arguments are freed when it is over, its result when no future holds it.
 //
 // Threads are as in core.hpp. Whoever waits drives the engine and gives the next tasks; when nobody waits, the service
 // thread does. A site says that a task is over with its own lock held, so that thread only notes it. Order of locks: engine,
@@ -78,8 +78,8 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
 
 class TaskQueue final : public Attended, public std::enable_shared_from_this<TaskQueue> {
   public:
-    /// `serial`: tasks are run by the thread that submits them, at once.
-    TaskQueue(std::shared_ptr<Core> core, bool serial);
+    /// `serial`: tasks are run by the thread that submits them, at once. `initialized`: the workers run an initializer first.
+    TaskQueue(std::shared_ptr<Core> core, bool serial, bool initialized);
 
     Core& core() const { return *core_; }
     std::vector<WorkerInfo> workers();
@@ -134,7 +134,7 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     void check_open_locked() const;
     bool idle_locked() const { return pending_.empty() && given_.empty() && !handing_; }
     bool may_be_pending_there(const Task& task, Lock& lock);
-    bool take_back(Task& task, Lock& lock);
+    void take_back(const std::vector<std::shared_ptr<Task>>& tasks, Lock& lock);
     void take_back_given();
     void leave_site(Task& task, TaskState state);
     std::size_t hungry_site_locked() const;
@@ -150,7 +150,7 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     void changed_from_outside();
 
     std::shared_ptr<Core> core_;
-    bool serial_;
+    bool serial_, initialized_;
 
     std::mutex mutex_;  // guards everything below
     std::condition_variable changed_;

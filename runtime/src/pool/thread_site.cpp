@@ -211,20 +211,12 @@ ThreadSite::ThreadSite(int workers, bool serial, const std::vector<std::byte>& i
         shared_->changed.wait(lock, [&] { return shared_->starting == 0; });
     }
     if (!shared_->broken) return;
-    std::string text = "unknown";
-    try {
-        std::rethrow_exception(shared_->broken);
-    } catch (const std::exception& error) {
-        text = wire::type_name_of(std::current_exception()) + ": " + error.what();
-    } catch (...) {
-        text = wire::type_name_of(std::current_exception());
-    }
     {
         std::lock_guard lock(shared_->mutex);
         shared_->ending = true;
         shared_->changed.notify_all();
     }
-    throw BrokenProcessPool("the pool's initializer failed: " + text);
+    throw BrokenProcessPool("the pool's initializer failed: " + wire::describe_for_people(shared_->broken));
 }
 
 ThreadSite::~ThreadSite() {
@@ -315,12 +307,15 @@ bool ThreadSite::has_begun(std::uint64_t id) {
     return found == shared_->batches.end() || found->second->next > found->second->items.first;
 }
 
-bool ThreadSite::take_back(std::uint64_t id) {
+std::vector<bool> ThreadSite::take_back(const std::vector<std::uint64_t>& batches) {
     const std::lock_guard lock(shared_->mutex);
-    const auto found = shared_->batches.find(id);
-    if (found == shared_->batches.end() || found->second->next > found->second->items.first) return false;
-    shared_->batches.erase(found);
-    return true;
+    std::vector<bool> taken;
+    for (const std::uint64_t id : batches) {
+        const auto found = shared_->batches.find(id);
+        taken.push_back(found != shared_->batches.end() && found->second->next == found->second->items.first);
+        if (taken.back()) shared_->batches.erase(found);
+    }
+    return taken;
 }
 
 // Its `options.draining` has told the tasks already.

@@ -26,7 +26,7 @@ class ThreadSite final : public Site {
     void drain(std::uint64_t batch) override;
     bool cancel(std::uint64_t batch) override;
     bool has_begun(std::uint64_t batch) override;
-    bool take_back(std::uint64_t batch) override;
+    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override;
     void terminate(int signal) override;
 
   private:

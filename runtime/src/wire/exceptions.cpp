@@ -203,16 +203,51 @@ std::string type_name_of(const std::exception_ptr& error) {
     return name;
 }
 
+// A RemoteError says what was thrown; for all others a word of ours.
+std::string words_of(const std::exception_ptr& error, const std::string& text) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const RemoteError&) {
+        return text;
+    } catch (...) {
+        return type_name_of(error) + (text.empty() ? "" : ": " + text);
+    }
+}
+
+bool names_its_worker(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const WorkerLost&) {
+        return true;
+    } catch (const TaskTimeout&) {
+        return true;
+    } catch (const BrokenProcessPool&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+std::string origin_of(const std::exception_ptr& error) {
+    const auto origin = remote_info(error);
+    if (!origin || origin->worker.pid == 0 || names_its_worker(error)) return {};
+    std::string text = "\n  thrown";
+    if (origin->item) text += " by item " + std::to_string(*origin->item);
+    text += " in worker " + std::to_string(origin->worker.index) + " (pid " + std::to_string(origin->worker.pid) + " on " + origin->worker.host;
+    if (origin->worker.rank >= 0) text += ", rank " + std::to_string(origin->worker.rank);
+    return text + ")";
+}
+
 std::string describe_for_people(const std::exception_ptr& error) {
-    std::string all;
+    std::string all, origin;
     std::exception_ptr next = error;
     for (int depth = 0; next && depth <= deepest_nesting; ++depth) {
         const Description description = describe(next);
-        all += (depth > 0 ? "\n  around " : "") + type_name_of(next);
-        if (!description.text.empty()) all += ": " + description.text;
+        all += (depth > 0 ? "\n  around " : "") + words_of(next, description.text);
+        if (origin.empty()) origin = origin_of(next);
         next = description.nested;
     }
-    return all;
+    return all + origin;
 }
 
 void encode_exception(Buffer& out, const std::exception_ptr& error) {

@@ -1,0 +1,3 @@
+#include "serialized/boost_mpi.hpp"
+
+int main(int argc, char** argv) { return bench::scatter_and_gather(argc, argv, bench::make_strings); }
