@@ -105,7 +105,7 @@ class Communicator {
             return value;
         } else {
             wire::Buffer bytes;
-            transport_->bcastv({}, [&](comm::Sizes sizes) { return bytes.grow(sizes[0]); }, root, 1);
+            transport_->bcastv({}, [&](comm::Sizes sizes) { return comm::room_for(bytes, sizes[0]); }, root, 1);
             return comm::value_of<T>(bytes);
         }
     }
@@ -127,7 +127,7 @@ class Communicator {
             if (rank() == root)
                 for (const T& value : one_per_rank) blocks.add_value(value);
             wire::Buffer bytes;
-            transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return bytes.grow(sizes[0]); }, root, 1);
+            transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return comm::room_for(bytes, sizes[0]); }, root, 1);
             return wire::decode<T>(bytes);
         }
     }
@@ -152,10 +152,20 @@ class Communicator {
         } else {
             comm::Blocks blocks;
             const T* next = rows.data();
-            for (std::size_t r = 0; rank() == root && r < ranks(); next += length(r++)) blocks.add(next, length(r));
+            std::span<const T> own;
+            for (std::size_t r = 0; rank() == root && r < ranks(); next += length(r++)) {
+                if (comm::may_be_copied<T> && static_cast<int>(r) == root) {
+                    own = {next, length(r)};
+                    blocks.sizes.push_back(0);
+                } else {
+                    blocks.add(next, length(r));
+                }
+            }
             wire::Buffer bytes;
-            transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return bytes.grow(sizes[0]); }, root, 1);
+            transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return comm::room_for(bytes, sizes[0]); }, root, 1);
             std::vector<T> mine;
+            if constexpr (comm::may_be_copied<T>)
+                if (rank() == root) return {own.begin(), own.end()};
             comm::append_items(bytes, mine);
             return mine;
         }
@@ -184,14 +194,16 @@ class Communicator {
     std::vector<std::ranges::range_value_t<Range>> gatherv(Range&& block, int root = 0) const {
         check_root(root);
         announce(about<std::ranges::range_value_t<Range>>("gatherv", root));
-        return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->gatherv(send, place, root, unit); });
+        return joined(std::forward<Range>(block), rank() == root,
+                      [&](auto send, const auto& place, std::size_t unit) { transport_->gatherv(send, place, root, unit); });
     }
 
     /// The blocks of all ranks joined in rank order, on every rank. Collective. MPI_Allgatherv.
     template <std::ranges::input_range Range>
     std::vector<std::ranges::range_value_t<Range>> allgatherv(Range&& block) const {
         announce(about<std::ranges::range_value_t<Range>>("allgatherv"));
-        return joined(block, [&](auto send, const auto& place, std::size_t unit) { transport_->allgatherv(send, place, unit); });
+        return joined(std::forward<Range>(block), false,
+                      [&](auto send, const auto& place, std::size_t unit) { transport_->allgatherv(send, place, unit); });
     }
 
     /// Value r of this rank's goes to rank r; what came from rank r is value r of the result. Collective. MPI_Alltoall.
@@ -559,7 +571,7 @@ class Communicator {
     }
 
     template <class Range, class Gather>
-    auto joined(Range& block, Gather&& gather_blocks) const {
+    auto joined(Range&& block, bool keeps_own, Gather&& gather_blocks) const {
         using T = std::ranges::range_value_t<Range>;
         wire::require_transferable<T>();
         const comm::Rows<T> rows(block);
@@ -569,10 +581,15 @@ class Communicator {
             return landing.take();
         } else {
             comm::Blocks mine, arrived;
-            mine.add(rows.data(), rows.size());
+            keeps_own = keeps_own && comm::may_be_copied<T>;
+            if (!keeps_own) mine.add(rows.data(), rows.size());
             gather_blocks(std::span<const std::byte>(mine.bytes), comm::Place([&](comm::Sizes sizes) { return arrived.make_room(sizes); }), std::size_t{1});
             std::vector<T> all;
-            arrived.each([&](auto bytes) { comm::append_items(bytes, all); });
+            int source = 0;
+            arrived.each([&](auto bytes) {
+                if (source++ != rank() || !keeps_own) return comm::append_items(bytes, all);
+                if constexpr (comm::may_be_copied<T>) comm::append_own<Range>(block, rows, all);
+            });
             return all;
         }
     }

@@ -1,7 +1,5 @@
 #include "pool/call_sink.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -16,24 +14,7 @@ namespace {
 // Results are stored in blocks, the first of this size, each twice as large as the one before, larger results alone.
 constexpr std::size_t first_storage_block = std::size_t{1} << 20, largest_storage_block = std::size_t{64} << 20;
 
-// Smaller memory is likely to be some that was used before, and has its pages.
-constexpr std::size_t fresh_memory = std::size_t{4} << 20;
-
-void advise(void* memory, std::size_t bytes, int advice) noexcept {
-    if (bytes < fresh_memory) return;
-    const auto begin = os::whole_pages(reinterpret_cast<std::uintptr_t>(memory));
-    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / os::page_size() * os::page_size();
-    (void)madvise(reinterpret_cast<void*>(begin), end - begin, advice);
-}
-
 }  // namespace
-
-void prepare_pages(void* memory, std::size_t bytes) noexcept {
-    prefer_large_pages(memory, bytes);
-    advise(memory, bytes, MADV_POPULATE_WRITE);
-}
-
-void prefer_large_pages(void* memory, std::size_t bytes) noexcept { advise(memory, bytes, MADV_HUGEPAGE); }
 
 CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_size)
     : output_(output), count_(count), result_size_(result_size) {
@@ -90,7 +71,7 @@ void CallSink::store(std::size_t index, std::span<const std::byte> bytes) {
         storage.emplace_back();
         // A call of one item needs no more than that item.
         storage.back().reserve(count_ == 1 ? bytes.size() : std::max(bytes.size(), block));
-        prefer_large_pages(storage.back().data(), storage.back().capacity());
+        wire::prefer_large_pages(storage.back().data(), storage.back().capacity());
     }
     std::byte* place = storage.back().grow(bytes.size());
     if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());

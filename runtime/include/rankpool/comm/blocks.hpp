@@ -1,9 +1,11 @@
 // Values and blocks of values between their types and bytes, for Communicator.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -160,6 +162,13 @@ class Rows {
     std::size_t size_ = 0;
 };
 
+/// Where so many bytes arrive.
+inline std::byte* room_for(wire::Buffer& bytes, std::size_t count) {
+    bytes.reserve(bytes.size() + count);
+    wire::prefer_large_pages(bytes.data(), count);
+    return bytes.grow(count);
+}
+
 /// Serialized blocks, one behind the other, and how long each is.
 struct Blocks {
     wire::Buffer bytes;
@@ -185,7 +194,7 @@ struct Blocks {
     std::byte* make_room(Sizes arriving) {
         sizes.assign(arriving.begin(), arriving.end());
         bytes.clear();
-        return bytes.grow(total(arriving));
+        return room_for(bytes, total(arriving));
     }
     /// Calls `use` with the bytes of each block, in order.
     template <class Use>
@@ -198,12 +207,29 @@ struct Blocks {
     }
 };
 
+/// Whether a copy is as good as what a block's bytes make of an item: then a rank's own block need not become bytes.
+template <class T>
+inline constexpr bool may_be_copied = wire::is_plain<T>;
+
 /// The items of a block that Blocks::add made, appended.
 template <class T>
 void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
     wire::Reader in(bytes);
-    for (auto count = in.read<std::uint64_t>(); count > 0; --count) to.push_back(in.read<T>());
+    auto count = in.read<std::uint64_t>();
+    to.reserve(to.size() + std::min<std::size_t>(count, in.remaining()));
+    if constexpr (!std::is_same_v<T, bool>) wire::prefer_large_pages(to.data(), to.capacity() * sizeof(T));
+    for (; count > 0; --count) to.push_back(in.read<T>());
     if (in.remaining() != 0) throw SerializationError("a block of items from another rank is longer than its items");
+}
+
+/// The items of this rank's own block, appended: moved out of a temporary container, else copied. `rows` are its items.
+template <class Range, class T>
+void append_own(Range& block, const Rows<T>& rows, std::vector<T>& to) {
+    constexpr bool temporary = !std::is_reference_v<Range> && !std::is_const_v<Range> && !std::ranges::view<Range> && std::ranges::contiguous_range<Range>;
+    if constexpr (temporary)
+        to.insert(to.end(), std::make_move_iterator(std::ranges::begin(block)), std::make_move_iterator(std::ranges::end(block)));
+    else
+        to.insert(to.end(), rows.data(), rows.data() + rows.size());
 }
 
 // ---- checks of arguments: std::invalid_argument, before anything is sent ----

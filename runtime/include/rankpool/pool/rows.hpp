@@ -19,12 +19,6 @@
 
 namespace rankpool::pool {
 
-/// Memory that is about to be written gets its pages in one go, large ones where the kernel has them: a hint, for a
-/// vector of many megabytes half of the time of a call.
-void prepare_pages(void* memory, std::size_t bytes) noexcept;
-/// Large pages only, where the kernel has them: for memory of which a part may stay unwritten.
-void prefer_large_pages(void* memory, std::size_t bytes) noexcept;
-
 /// The items of a range as a call's input: the range's own memory where it is a row of trivially copyable items, a copy
 /// of them where it is not contiguous, else each of them serialized. Refers to the range.
 template <class Item>
@@ -79,7 +73,7 @@ class Rows {
         constexpr double most = std::size_t{64} << 20;
         const double guess = 1.125 * static_cast<double>(bytes_.size() / sample + 1) * static_cast<double>(expected);
         bytes_.reserve(static_cast<std::size_t>(std::min(guess, most)));
-        prefer_large_pages(bytes_.data(), bytes_.capacity());
+        wire::prefer_large_pages(bytes_.data(), bytes_.capacity());
     }
 
     static constexpr std::size_t sample = 1024;  // items that tell how large the others may be
@@ -112,38 +106,24 @@ class RawResults {
     wire::Buffer bytes_;
 };
 
-/// Values of the standard library's whose making of bytes calls nothing of the user's.
-template <class T>
-inline constexpr bool is_plain = wire::is_bytes<T> && std::is_trivially_default_constructible_v<T>;
-template <class C>
-inline constexpr bool is_plain<std::basic_string<C>> = is_plain<C>;
-template <class T>
-inline constexpr bool is_plain<std::vector<T>> = is_plain<T>;
-template <class T>
-inline constexpr bool is_plain<std::optional<T>> = is_plain<T>;
-template <class A, class B>
-inline constexpr bool is_plain<std::pair<A, B>> = is_plain<A> && is_plain<B>;
-template <class... T>
-inline constexpr bool is_plain<std::tuple<T...>> = (is_plain<T> && ...);
-
 /// Where a call's results arrive, and what they are turned into.
 template <class R>
 class Results {
     // Rows of these can be received right where they will stay.
     static constexpr bool in_place = task::in_rows<R> && std::is_default_constructible_v<R> && !std::is_same_v<R, bool>;
     // These become values as they come, while others are still worked on.
-    static constexpr bool at_once = !task::in_rows<R> && is_plain<R> && std::is_default_constructible_v<R>;
+    static constexpr bool at_once = !task::in_rows<R> && wire::is_plain<R> && std::is_default_constructible_v<R>;
 
   public:
     Results(std::size_t count, CallOutput& output) : count_(count) {
         if constexpr (in_place) {
             results_.reserve(count);
-            prepare_pages(results_.data(), count * sizeof(R));
+            wire::prepare_pages(results_.data(), count * sizeof(R));
             results_.resize(count);
             output.rows = reinterpret_cast<std::byte*>(results_.data());
         } else if constexpr (at_once) {
             results_.reserve(count);
-            prefer_large_pages(results_.data(), count * sizeof(R));
+            wire::prefer_large_pages(results_.data(), count * sizeof(R));
             results_.resize(count);
             output.results = results_.data();
             output.take = [](void* results, std::size_t index, std::span<const std::byte> bytes) {

@@ -12,8 +12,12 @@
 #include <array>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <rankpool/error.hpp>
 #include <rankpool/transferable.hpp>
@@ -25,6 +29,20 @@ namespace rankpool::wire {
 /// How values of T travel. Specialised by rule of transferable.hpp; users specialise nothing.
 template <class T>
 struct Codec;
+
+/// Values of the standard library's whose making of bytes calls nothing of the user's.
+template <class T>
+inline constexpr bool is_plain = is_bytes<T> && std::is_trivially_default_constructible_v<T>;
+template <class C>
+inline constexpr bool is_plain<std::basic_string<C>> = is_plain<C>;
+template <class T>
+inline constexpr bool is_plain<std::vector<T>> = is_plain<T>;
+template <class T>
+inline constexpr bool is_plain<std::optional<T>> = is_plain<T>;
+template <class A, class B>
+inline constexpr bool is_plain<std::pair<A, B>> = is_plain<A> && is_plain<B>;
+template <class... T>
+inline constexpr bool is_plain<std::tuple<T...>> = (is_plain<T> && ...);
 
 /// Part of a value, inside of encode(). Codecs call this for what they are made of.
 template <class T>
