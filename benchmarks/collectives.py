@@ -54,10 +54,10 @@ NATIVE = Competitor("rankpool over Open MPI", "mpirun.openmpi", "bench_collectiv
 
 
 def launcher_command(launcher, build, ranks):
-    """The words before a program's name. MPI's ranks are bound to cores where there are enough of them."""
+    """The words before a program's name. Ranks are bound to cores where there are enough of them."""
     bound = ranks <= len(os.sched_getaffinity(0))
     if launcher == "rankrun":
-        path, options = build / "bin" / "rankrun", []
+        path, options = build / "bin" / "rankrun", ["--bind", "core"] if bound else []
         if not path.exists():
             raise Missing(f"not built: there is no {shown_path(path)}")
     else:
