@@ -207,21 +207,29 @@ slow() {
         ip link set "far$number" up
         ip link set "slow$number" master bridge0 up
         echo "carry $number" >$CLUSTER/requests
-        until [ -e "$CLUSTER/slow$number.pid" ]; do sleep 0.02; done
+        tries=0
+        until [ -e "$CLUSTER/slow$number.ready" ]; do
+            tries=$((tries + 1))
+            if [ $tries -gt 500 ]; then
+                echo "cluster: the cable to $node carries nothing:" >&2
+                cat "$CLUSTER/log/slow$number" >&2
+                exit 1
+            fi
+            sleep 0.02
+        done
     done
 }
 
 carry() { # NUMBER
-    python3 "$cable" "link$1" "far$1" </dev/null >"$CLUSTER/log/slow$1" 2>&1 3<&- 4<&- &
-    echo $! >"$CLUSTER/slow$1.new"
-    mv "$CLUSTER/slow$1.new" "$CLUSTER/slow$1.pid"
+    python3 "$cable" "link$1" "far$1" "$CLUSTER/slow$1.ready" </dev/null >"$CLUSTER/log/slow$1" 2>&1 3<&- 4<&- &
+    echo $! >"$CLUSTER/slow$1.pid"
 }
 
 fast() {
     for node in $nodes; do
         number=${node#node}
-        kill "$(cat "$CLUSTER/slow$number.pid")"
-        rm "$CLUSTER/slow$number.pid"
+        kill "$(cat "$CLUSTER/slow$number.pid")" || true
+        rm -f "$CLUSTER/slow$number.pid" "$CLUSTER/slow$number.ready"
         ip link del "slow$number"
         ip link set "link$number" master bridge0
     done

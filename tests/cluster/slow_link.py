@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A slow and lossy cable: carries the frames of one network device to another and back, each 5 ms late, one in a hundred never.
 
-    slow_link.py A B           until it is ended; needs the right to open packet sockets
+    slow_link.py A B READY     until it is ended; makes the file READY when it has begun. Needs the right to open packet sockets
     slow_link.py --whole DEV   has DEV send whole frames: with checksums, none longer than its MTU
 
 It needs nothing of the kernel that containers lack; its own delay (netem) is a module which many of them have not.
@@ -38,8 +38,9 @@ def opened(device):
     return end
 
 
-def carry(first, second):
+def carry(first, second, ready):
     ends = opened(first), opened(second)
+    open(ready, "w").close()
     other = {ends[0]: ends[1], ends[1]: ends[0]}
     chance = random.Random(1)
     under_way = []  # (when it arrives, in which order, where, frame)
@@ -60,9 +61,9 @@ def carry(first, second):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    if sys.argv[1] == "--whole":
+    if len(sys.argv) == 3 and sys.argv[1] == "--whole":
         send_whole_frames(sys.argv[2])
+    elif len(sys.argv) == 4:
+        carry(*sys.argv[1:])
     else:
-        carry(sys.argv[1], sys.argv[2])
+        sys.exit(__doc__)

@@ -106,11 +106,17 @@ TEST_P(CheckpointForked, EndsByASignalAsAnyProcess) {
 
 class CheckpointDrained : public Checkpoint {
   protected:
+    /// The mpirun of MPICH 4.0 ends with 0 after some of the jobs to which it passed a signal on, 4 in 100, whatever their
+    /// program is and ends with.
+    bool may_be_forgotten(const Result& result) const { return GetParam() == "mpich" && result.exit_code == 0; }
+
     /// The journal has all that were started but for one, the first held item, which was told to stop.
     void expect_drained(const Result& result, const std::string& why) { expect_drained(result, why, started() - 1); }
 
     void expect_drained(const Result& result, const std::string& why, int known) {
-        EXPECT_EQ(result.exit_code, drained) << result.err;
+        if (!may_be_forgotten(result)) {
+            EXPECT_EQ(result.exit_code, drained) << result.err;
+        }
         // A rank may hear of it after an item on another one has let its items go on: it starts some more.
         if (GetParam() == "alone") {
             EXPECT_EQ(started(), free_items + workers);
@@ -136,7 +142,7 @@ TEST_P(CheckpointDrained, BySigusr1WhileRunningItemsFinish) {
 TEST_P(CheckpointDrained, BySigterm) {
     const auto result = run({}, [](pid_t launcher) { send(launcher, SIGTERM); });
     if (!mpi()) return expect_drained(result, "SIGTERM");
-    EXPECT_NE(result.exit_code, 0);  // mpirun's own code, and its own haste
+    EXPECT_TRUE(result.exit_code != 0 || may_be_forgotten(result));  // mpirun's own code, and its own haste
     const int known = in_journal();
     EXPECT_GE(known, free_items);
     goes_on(known);

@@ -165,7 +165,8 @@ class Communicator {
             transport_->scatterv(blocks.bytes.data(), blocks.sizes, [&](comm::Sizes sizes) { return comm::room_for(bytes, sizes[0]); }, root, 1);
             std::vector<T> mine;
             if constexpr (comm::may_be_copied<T>)
-                if (rank() == root) return {own.begin(), own.end()};
+                if (rank() == root) return std::vector<T>(own.begin(), own.end());
+            comm::make_room(mine, comm::items_in(bytes));
             comm::append_items(bytes, mine);
             return mine;
         }
@@ -585,6 +586,9 @@ class Communicator {
             if (!keeps_own) mine.add(rows.data(), rows.size());
             gather_blocks(std::span<const std::byte>(mine.bytes), comm::Place([&](comm::Sizes sizes) { return arrived.make_room(sizes); }), std::size_t{1});
             std::vector<T> all;
+            std::size_t count = keeps_own ? rows.size() : 0;
+            arrived.each([&](auto bytes) { count += comm::items_in(bytes); });
+            comm::make_room(all, count);
             int source = 0;
             arrived.each([&](auto bytes) {
                 if (source++ != rank() || !keeps_own) return comm::append_items(bytes, all);

@@ -56,7 +56,8 @@ int run(int argc, char** argv, Main&& main) {
 /// are ended, exit code 1. Call it once. Collective.
 ///
 /// Several threads may use communicators, each one of its own (dup()). Under MPI that costs its locks: a program in which
-/// only the thread of `main` does may be started with RANKPOOL_THREADS=one.
+/// only the thread of `main` does may be started with RANKPOOL_THREADS=one (MPI_THREAD_SINGLE). MPI_Finalize is not called under
+/// MPICH before 4.2 on several machines, where it may wait for ever: the ranks leave by the launcher's own protocol.
 template <class Main>
 int spmd(int argc, char** argv, Main&& main) {
 #ifdef NDEBUG

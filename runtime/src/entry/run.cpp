@@ -47,7 +47,7 @@ void enter(const char* what) {
         throw std::logic_error(std::string("rankpool::") + what + " was called a second time in this process; call it once, from main");
 }
 
-std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch, bool threads) {
+std::unique_ptr<comm::Transport> open_transport(launch::Launch& launch, mpi::Threads threads) {
     (void)pool::every_rank_leads();  // a wrong value is told before anybody waits for anybody
     if (launch.starter == launch::Starter::nobody) return std::make_unique<shm::ShmTransport>(shm::JobMemory::create(1), 0);
     if (launch.starter == launch::Starter::rankrun)
@@ -85,7 +85,7 @@ launch::Launch begin() {
 // rank 0 of a pool-style job: main runs here, the transport on a thread of its own.
 class Lead {
   public:
-    explicit Lead(launch::Launch& launch) : lead_(std::in_place, comm::Post::Of::job, [&launch] { return open_transport(launch, false); }) {
+    explicit Lead(launch::Launch& launch) : lead_(std::in_place, comm::Post::Of::job, [&launch] { return open_transport(launch, mpi::Threads::one); }) {
         part.manager = &lead_->manager();
         active_ = this;
         on_exit([](int status, void*) {
@@ -162,7 +162,7 @@ int run_main(int, char**, const std::function<int()>& main) {
         lead->end(exit_code);
     } else {
         try {
-            std::shared_ptr<comm::Transport> transport = open_transport(launch, false);
+            std::shared_ptr<comm::Transport> transport = open_transport(launch, mpi::Threads::one);
             launch::clear_launcher_variables();
             part = {getpid(), launch.rank, nullptr};
             exit_code = pool::serve_pools(comm::Post::Of::job, std::move(transport));
@@ -182,7 +182,7 @@ int spmd_main(int, char**, bool debug, const std::function<int(Communicator&)>& 
     bool checked = false;
     try {
         checked = comm::wants_checks(debug);
-        transport = open_transport(launch, uses_threads());
+        transport = open_transport(launch, uses_threads() ? mpi::Threads::several : mpi::Threads::only);
         checked = comm::any_wants_checks(*transport, checked);
     } catch (const std::exception& error) {
         launch::give_up(launch, error.what());

@@ -34,11 +34,11 @@ const mpi::Module& load_module(const std::string& fitting, const std::string& be
 
 }  // namespace
 
-std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch, bool threads) {
+std::unique_ptr<comm::Transport> open_mpi_transport(const Launch& launch, mpi::Threads threads) {
     const bool open_mpi = launch.starter == Starter::open_mpi;
     const mpi::Module& module = load_module(open_mpi ? "openmpi" : "mpich", std::string("started by ") + (open_mpi ? "Open MPI" : "MPICH") + "'s launcher, but ",
                                             "; install rankpool's MPI module for it, set RANKPOOL_MPI to one, or start the program with rankrun");
-    return std::unique_ptr<comm::Transport>(module.open(launch.rank, launch.size, threads ? mpi::Threads::several : mpi::Threads::one));
+    return std::unique_ptr<comm::Transport>(module.open(launch.rank, launch.size, threads));
 }
 
 }  // namespace rankpool::launch

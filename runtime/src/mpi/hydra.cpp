@@ -1,6 +1,7 @@
 #include "mpi/hydra.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ namespace rankpool::mpi {
 namespace {
 
 constexpr int unknown = -1;
+constexpr std::size_t longest_line = 1024;
 int launcher = unknown;  // its descriptor
 
 bool on_several_machines(MPI_Comm all) {
@@ -33,7 +35,7 @@ bool on_several_machines(MPI_Comm all) {
 
 bool tell(std::string_view line) {
     while (!line.empty()) {
-        const ssize_t written = write(launcher, line.data(), line.size());
+        const ssize_t written = send(launcher, line.data(), line.size(), MSG_NOSIGNAL);
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) return false;
         line.remove_prefix(static_cast<std::size_t>(written));
@@ -44,7 +46,7 @@ bool tell(std::string_view line) {
 // Reads a line, and lets MPI send meanwhile what others wait for.
 bool is_answered(std::string_view expected, MPI_Comm all) {
     std::string line;
-    while (!line.ends_with('\n')) {
+    while (!line.ends_with('\n') && line.size() < longest_line) {
         pollfd answer{launcher, POLLIN, 0};
         if (poll(&answer, 1, 1) <= 0) {
             int there = 0;

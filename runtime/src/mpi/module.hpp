@@ -6,9 +6,10 @@
 namespace rankpool::mpi {
 
 /// Changes whenever Transport or this does: a module of another version is refused.
-inline constexpr int module_version = 4;
+inline constexpr int module_version = 5;
 
-enum class Threads : int { one, several };
+/// Which threads call MPI: the only one that the program has, as far as MPI can tell; one of several; several.
+enum class Threads : int { only, one, several };
 
 struct Module {
     int version = module_version;

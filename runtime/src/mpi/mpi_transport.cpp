@@ -395,8 +395,9 @@ comm::Transport* open(int expected_rank, int expected_size, Threads threads) {
     check(MPI_Initialized(&initialized), "MPI_Initialized");
     if (initialized != 0)
         throw LaunchError("the program has initialised MPI before rankpool::run or spmd; use rankpool::mpi::communicator of <rankpool/mpi.hpp> instead");
-    // Of one thread: that no other calls MPI is all that counts for it. MPI_THREAD_FUNNELED would say so, but Open MPI locks then.
-    check(MPI_Init_thread(nullptr, nullptr, threads == Threads::several ? MPI_THREAD_MULTIPLE : MPI_THREAD_SINGLE, &provided), "MPI_Init_thread");
+    // Open MPI takes its locks with MPI_THREAD_FUNNELED already.
+    const int wanted = threads == Threads::several ? MPI_THREAD_MULTIPLE : threads == Threads::one ? MPI_THREAD_FUNNELED : MPI_THREAD_SINGLE;
+    check(MPI_Init_thread(nullptr, nullptr, wanted, &provided), "MPI_Init_thread");
     wait_until_all_are_initialised();
     note_hydra();
     // MPICH reports the errors of requests to one of these.

@@ -204,12 +204,12 @@ bool Engine::take_back(JobId id) {
 bool Engine::untouched(const Job& job, bool keep_so) {
     const std::uint64_t first = job.block_of().first, last = first + job.block_of().count;
     for (const PendingRange& range : pending_)
-        if (range.job == job.id) return range.begin == first && range.end == last && job.losses.empty();
+        if (range.job == job.id) return range.begin == first && range.end == last && !job.touched;
     for (const auto& [sequence, of] : open_ranges_) {
         if (of != job.id) continue;
         Range& range = control_.ranges[sequence % range_places];
         std::uint64_t unclaimed = sequence << index_bits | first;
-        if (range.end.load(std::memory_order_relaxed) != last || !job.losses.empty()) return false;
+        if (range.end.load(std::memory_order_relaxed) != last || job.touched) return false;
         if (!keep_so) return range.claim.load(std::memory_order_seq_cst) == unclaimed;
         return range.claim.compare_exchange_strong(unclaimed, sequence << index_bits | index_mask, std::memory_order_seq_cst);
     }
@@ -301,7 +301,7 @@ void Engine::finish_jobs() {
     }
     // What the workers sent before they left them may have arrived since the rings were read.
     for (auto& worker : workers_)
-        if (!left.empty() && worker->alive) drain(*worker);
+        if (!left.empty() && worker->alive && worker->started) drain(*worker);
     for (auto job = jobs_.begin(); job != jobs_.end();) {
         Job& now = *job->second;
         // After an early end somebody may still be at work in the program's memory.
@@ -430,7 +430,7 @@ void Engine::drain(Worker& worker) {
 void Engine::take(Worker& worker, const ReceivedFrame& frame) {
     const Frame& header = frame.header;
     if (header.kind == FrameKind::initializer_error) {
-        const std::exception_ptr error = wire::decode_exception(frame.payload, {"", std::nullopt, info(worker), ""});
+        const std::exception_ptr error = wire::decode_exception(frame.payload, {"", std::nullopt, {}, ""});  // the text names the worker
         return break_down(std::make_exception_ptr(
             BrokenProcessPool("the pool's initializer failed in " + describe(worker) + ": " + wire::describe_for_people(error))));
     }

@@ -178,6 +178,7 @@ void Engine::settle_loss(Worker& worker, process::Ended how) {
     const auto found = jobs_.find(page.job.load());
     if (found == jobs_.end() || found->second->cancelled) return;
     Job& job = *found->second;
+    job.touched = true;
     const std::uint64_t end = page.claimed_end.load(), running = page.running.load();
     if (!job.coverage.inside(running, 0) || end < running || !job.coverage.inside(running, end - running)) return;  // rubbish: the orphan search finds what is missing
 
@@ -273,7 +274,7 @@ void Engine::find_orphans() {
         }
         // What the workers sent before they became idle may have arrived since the rings were read.
         for (auto& worker : workers_)
-            if (worker->alive) drain(*worker);
+            if (worker->alive && worker->started) drain(*worker);
         if (broken_) return;  // one of them had bad news, and the jobs are gone
         if (!job->cancelled) give_back(*job, job->coverage.first(), job->coverage.end(), false);
     }

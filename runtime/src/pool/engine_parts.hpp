@@ -26,6 +26,7 @@ struct Engine::Job {
     ArenaBlock block, items, ends;
     bool in_place = false;   // workers read its items, or write its results, in the program's memory
     bool cancelled = false;
+    bool touched = false;    // by a worker that was lost since
     bool delivered = false;  // something, since its sink was last told of a pause
     JobBlock& block_of() const { return *reinterpret_cast<JobBlock*>(block.data()); }
 

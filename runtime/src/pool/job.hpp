@@ -88,6 +88,8 @@ class Sink {
     virtual void failed(std::uint64_t index, Failure failure) = 0;
     /// Every index that has nothing yet fails with this; nothing comes after it.
     virtual void rest_failed(Failure failure) = 0;
+    /// Nothing of it will come, not even `over`: it was taken back, for somebody who waited for that no longer.
+    virtual void taken_back() {}
     /// For now that was all: what a sink gathers should go out.
     virtual void pause() {}
 };

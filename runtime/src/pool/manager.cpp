@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "os/host_name.hpp"
 #include "pool/drain.hpp"
@@ -91,16 +92,9 @@ class RankSite final : public Site {
         return false;
     }
 
-    bool has_begun(std::uint64_t batch) override {
-        const auto answers = ask(Say::has_begun, {batch});
-        return answers.empty() || answers.front();
-    }
+    std::optional<bool> has_begun(std::uint64_t batch) override { return ask(Say::has_begun, {batch}).front(); }
 
-    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override {
-        std::vector<bool> taken = ask(Say::take_back, batches);
-        taken.resize(batches.size());
-        return taken;
-    }
+    std::vector<std::optional<bool>> take_back(const std::vector<std::uint64_t>& batches) override { return ask(Say::take_back, batches); }
 
     void drain(std::uint64_t batch) override {
         os::ByteWriter out = message(Say::drain, pool_);
@@ -185,21 +179,26 @@ class RankSite final : public Site {
         if (!closing_.load()) manager_.post_.send(rank_, sealed(out));
     }
 
-    // Waits for the answers, one for each batch; none from a rank that is stopped, or has closed the pool.
-    std::vector<bool> ask(Say what, const std::vector<std::uint64_t>& batches) {
+    // Waits for the answers, one for each batch; empty ones from a rank that is stopped, or has closed the pool.
+    std::vector<std::optional<bool>> ask(Say what, const std::vector<std::uint64_t>& batches) {
         constexpr std::chrono::seconds patience{1};
         std::unique_lock lock(manager_.mutex_);
         const std::uint64_t question = ++next_id_;
         Question& asked = questions_[question];
         asked = {what == Say::take_back, batches, {}, true, false};
-        os::ByteWriter out = message(what, pool_);
-        out.put(question);
-        for (const std::uint64_t batch : batches) out.put(batch);
-        send(out);
+        try {
+            os::ByteWriter out = message(what, pool_);
+            out.put(question);
+            for (const std::uint64_t batch : batches) out.put(batch);
+            send(out);
+        } catch (...) {
+            questions_.erase(question);
+            throw;
+        }
         manager_.changed_.wait_for(lock, patience, [&] { return asked.answered || closed_; });
         asked.waited_for = false;
-        std::vector<bool> answers;
-        if (asked.answered) answers = std::move(asked.answers);
+        std::vector<std::optional<bool>> answers(batches.size());
+        for (std::size_t i = 0; i < asked.answers.size(); ++i) answers[i] = asked.answers[i];
         if (asked.answered || closed_) questions_.erase(question);
         return answers;
     }
@@ -208,7 +207,8 @@ class RankSite final : public Site {
         const auto found = questions_.find(in.get<std::uint64_t>());
         if (found == questions_.end()) return;
         Question& question = found->second;
-        for (std::size_t i = 0; i < question.batches.size(); ++i) question.answers.push_back(in.get<bool>());
+        if (question.answered) throw Error("rank " + std::to_string(rank_) + " answered twice");
+        for (std::size_t i = 0; i < question.batches.size(); ++i) question.answers.push_back(in.get<std::uint8_t>() != 0);
         question.answered = true;
         std::vector<Given> gone;
         for (std::size_t i = 0; i < question.batches.size() && question.takes_back; ++i) {
@@ -221,12 +221,7 @@ class RankSite final : public Site {
         if (question.waited_for) return;
         questions_.erase(found);
         lock.unlock();
-        // Nobody counts on it any more that they were taken back: they end as work that was cancelled.
-        const Failure cancelled = failure_of(std::make_exception_ptr(CancelledError("the task was cancelled before it began")));
-        for (Given& batch : gone) {
-            batch.sink->rest_failed(cancelled);
-            batch.over();
-        }
+        for (Given& batch : gone) batch.sink->taken_back();
         lock.lock();
     }
 

@@ -181,11 +181,11 @@ class Server {
                     const auto batch = served.batches.find(in.get<std::uint64_t>());
                     const bool known = batch != served.batches.end() && !batch->second->over;
                     if (what == Say::has_begun) {
-                        out.put(!known || served.engine->has_begun(batch->second->job));
+                        out.put<std::uint8_t>(!known || served.engine->has_begun(batch->second->job) ? 1 : 0);
                     } else {
                         const bool back = known && served.engine->take_back(batch->second->job);
                         if (back) served.batches.erase(batch);
-                        out.put(back);
+                        out.put<std::uint8_t>(back ? 1 : 0);
                     }
                 }
                 post_.send(0, sealed(out));

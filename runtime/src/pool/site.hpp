@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "pool/engine.hpp"
@@ -26,11 +27,11 @@ class Site {
     /// Drops what of a batch was not started. True when the batch is over by that, without its `over`; false when that
     /// still comes.
     virtual bool cancel(std::uint64_t batch) = 0;
-    /// Whether a worker has taken something of a batch, or had when the batch ended.
-    virtual bool has_begun(std::uint64_t batch) = 0;
-    /// Takes back those of the batches of which no worker has taken anything: their `sink` and `over` are not called then.
-    /// Which ones. From a place that does not answer in time nothing is taken back.
-    virtual std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) = 0;
+    /// Whether a worker has taken something of a batch, or had when the batch ended. Nothing when the place does not answer in time.
+    virtual std::optional<bool> has_begun(std::uint64_t batch) = 0;
+    /// Takes back those of the batches of which no worker has taken anything: their `sink` and `over` are not called then. Which
+    /// ones. Where the place does not answer in time there is nothing, and Sink::taken_back() may come later.
+    virtual std::vector<std::optional<bool>> take_back(const std::vector<std::uint64_t>& batches) = 0;
     /// Starts nothing more of a batch. What runs is told so (stop_requested); its results still come, and then its `over`.
     virtual void drain(std::uint64_t batch) = 0;
     /// Calls `tell`, on any thread, when the site finds by itself that it can do nothing any more. It must be quick.
@@ -61,9 +62,9 @@ class OwnSite final : public Site {
     bool cancel(std::uint64_t batch) override {
         return engine_.cancel(batch, true);
     }
-    bool has_begun(std::uint64_t batch) override { return engine_.has_begun(batch); }
-    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override {
-        std::vector<bool> taken;
+    std::optional<bool> has_begun(std::uint64_t batch) override { return engine_.has_begun(batch); }
+    std::vector<std::optional<bool>> take_back(const std::vector<std::uint64_t>& batches) override {
+        std::vector<std::optional<bool>> taken;
         for (const std::uint64_t batch : batches) taken.push_back(engine_.take_back(batch));
         return taken;
     }

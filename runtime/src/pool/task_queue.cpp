@@ -62,6 +62,8 @@ void Task::rest_failed(Failure failure) {
     }
 }
 
+void Task::taken_back() { queue_->site_is_over(*this, TaskState::cancelled); }
+
 // ---- submitting ----
 
 TaskQueue::TaskQueue(std::shared_ptr<Core> core, bool serial, bool initialized)
@@ -184,7 +186,7 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     std::exception_ptr refused;
     std::uint64_t batch = 0;
     try {
-        batch = core_->sites()[site]->give(function, result_size, items, options, *task, [task] { task->queue_->site_is_over(*task); });
+        batch = core_->sites()[site]->give(function, result_size, items, options, *task, [task] { task->queue_->site_is_over(*task, TaskState::finished); });
     } catch (...) {
         refused = std::current_exception();
     }
@@ -215,10 +217,10 @@ void TaskQueue::leave_site(Task& task, TaskState state) {
     end_task(task, state);
 }
 
-// With the site locked.
-void TaskQueue::site_is_over(Task& task) {
+// Maybe with the site locked.
+void TaskQueue::site_is_over(Task& task, TaskState state) {
     const std::lock_guard lock(mutex_);
-    leave_site(task, TaskState::finished);
+    leave_site(task, state);
     if (waiting_ > 0 || to_be_attended_ || !needs_hand_locked()) return;  // who waits does what there is to do
     to_be_attended_ = true;
     core_->attend(shared_from_this());
@@ -295,20 +297,28 @@ void TaskQueue::take_back(const std::vector<std::shared_ptr<Task>>& tasks, Lock&
         task->being_taken_back_ = true;
         by_site[task->site_].push_back(task);
     }
+    std::exception_ptr error;
     for (const auto& [site, there] : by_site) {
         std::vector<std::uint64_t> batches;
         for (const auto& task : there) batches.push_back(*task->batch_);
+        std::vector<std::optional<bool>> taken(there.size());
         lock.unlock();
-        const std::vector<bool> taken = core_->sites()[site]->take_back(batches);
+        try {
+            taken = core_->sites()[site]->take_back(batches);
+        } catch (...) {
+            error = std::current_exception();
+        }
         lock.lock();
         for (std::size_t i = 0; i < there.size(); ++i) {
             Task& task = *there[i];
             task.being_taken_back_ = false;
-            task.begun_ = !taken[i];
-            if (taken[i] && task.state_ == TaskState::given) leave_site(task, TaskState::cancelled);
+            if (!taken[i]) continue;
+            task.begun_ = !*taken[i];
+            if (*taken[i] && task.state_ == TaskState::given) leave_site(task, TaskState::cancelled);
         }
         changed_from_outside();
     }
+    if (error) std::rethrow_exception(error);
 }
 
 void TaskQueue::take_back_given() {
@@ -358,13 +368,14 @@ bool TaskQueue::is_running(Task& task) {
     core_->check_is_here();
     const auto visit = Core::Work::visit(core_);
     Lock lock(mutex_);
-    if (visit && may_be_pending_there(task, lock)) {
-        lock.unlock();
-        const bool begun = core_->sites()[task.site_]->has_begun(*task.batch_);
-        lock.lock();
-        task.begun_ = task.begun_ || begun;
-    }
-    return task.state_ == TaskState::given && task.begun_;
+    if (!visit || !may_be_pending_there(task, lock)) return task.state_ == TaskState::given && task.begun_;
+    lock.unlock();
+    const std::optional<bool> begun = core_->sites()[task.site_]->has_begun(*task.batch_);
+    lock.lock();
+    // Somebody may take it back meanwhile: then it has not begun, whatever its site says of a batch that it has no more.
+    if (!may_be_pending_there(task, lock)) return task.state_ == TaskState::given && task.begun_;
+    task.begun_ = begun.value_or(false);
+    return begun.value_or(true);
 }
 
 bool TaskQueue::has(const Task& task, std::size_t index) {

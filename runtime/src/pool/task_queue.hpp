@@ -46,6 +46,7 @@ class Task final : public Sink, public std::enable_shared_from_this<Task> {
     void value(std::uint64_t index, std::span<const std::byte> bytes) override;
     void failed(std::uint64_t index, Failure failure) override;
     void rest_failed(Failure failure) override;
+    void taken_back() override;
 
   private:
     friend class TaskQueue;
@@ -141,7 +142,7 @@ class TaskQueue final : public Attended, public std::enable_shared_from_this<Tas
     bool needs_hand_locked() const;
     void hand(Lock& lock);
     void give(std::shared_ptr<Task> task, std::size_t site, Lock& lock);
-    void site_is_over(Task& task);
+    void site_is_over(Task& task, TaskState state);
     void end_task(Task& task, TaskState state);
     template <class How>
     void end_pending(How&& how);

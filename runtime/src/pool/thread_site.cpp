@@ -301,19 +301,20 @@ bool ThreadSite::cancel(std::uint64_t id) {
     return false;
 }
 
-bool ThreadSite::has_begun(std::uint64_t id) {
+std::optional<bool> ThreadSite::has_begun(std::uint64_t id) {
     const std::lock_guard lock(shared_->mutex);
     const auto found = shared_->batches.find(id);
     return found == shared_->batches.end() || found->second->next > found->second->items.first;
 }
 
-std::vector<bool> ThreadSite::take_back(const std::vector<std::uint64_t>& batches) {
+std::vector<std::optional<bool>> ThreadSite::take_back(const std::vector<std::uint64_t>& batches) {
     const std::lock_guard lock(shared_->mutex);
-    std::vector<bool> taken;
+    std::vector<std::optional<bool>> taken;
     for (const std::uint64_t id : batches) {
         const auto found = shared_->batches.find(id);
-        taken.push_back(found != shared_->batches.end() && found->second->next == found->second->items.first);
-        if (taken.back()) shared_->batches.erase(found);
+        const bool untouched = found != shared_->batches.end() && found->second->next == found->second->items.first;
+        if (untouched) shared_->batches.erase(found);
+        taken.push_back(untouched);
     }
     return taken;
 }

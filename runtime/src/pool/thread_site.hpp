@@ -25,8 +25,8 @@ class ThreadSite final : public Site {
                        Sink& sink, std::function<void()> over) override;
     void drain(std::uint64_t batch) override;
     bool cancel(std::uint64_t batch) override;
-    bool has_begun(std::uint64_t batch) override;
-    std::vector<bool> take_back(const std::vector<std::uint64_t>& batches) override;
+    std::optional<bool> has_begun(std::uint64_t batch) override;
+    std::vector<std::optional<bool>> take_back(const std::vector<std::uint64_t>& batches) override;
     void terminate(int signal) override;
 
   private:

@@ -203,6 +203,8 @@ std::string type_name_of(const std::exception_ptr& error) {
     return name;
 }
 
+namespace {
+
 // A RemoteError says what was thrown; for all others a word of ours.
 std::string words_of(const std::exception_ptr& error, const std::string& text) {
     try {
@@ -237,6 +239,8 @@ std::string origin_of(const std::exception_ptr& error) {
     if (origin->worker.rank >= 0) text += ", rank " + std::to_string(origin->worker.rank);
     return text + ")";
 }
+
+}  // namespace
 
 std::string describe_for_people(const std::exception_ptr& error) {
     std::string all, origin;

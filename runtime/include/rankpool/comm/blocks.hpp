@@ -211,22 +211,29 @@ struct Blocks {
 template <class T>
 inline constexpr bool may_be_copied = wire::is_plain<T>;
 
+/// How many items a block says that it has, at most one for each of its bytes.
+inline std::size_t items_in(std::span<const std::byte> bytes) {
+    return bytes.empty() ? 0 : std::min<std::size_t>(wire::Reader(bytes).read<std::uint64_t>(), bytes.size());
+}
+/// Room for so many items.
+template <class T>
+void make_room(std::vector<T>& items, std::size_t count) {
+    items.reserve(count);
+    if constexpr (!std::is_same_v<T, bool>) wire::prefer_large_pages(items.data(), items.capacity() * sizeof(T));
+}
+
 /// The items of a block that Blocks::add made, appended.
 template <class T>
 void append_items(std::span<const std::byte> bytes, std::vector<T>& to) {
     wire::Reader in(bytes);
-    auto count = in.read<std::uint64_t>();
-    to.reserve(to.size() + std::min<std::size_t>(count, in.remaining()));
-    if constexpr (!std::is_same_v<T, bool>) wire::prefer_large_pages(to.data(), to.capacity() * sizeof(T));
-    for (; count > 0; --count) to.push_back(in.read<T>());
+    for (auto count = in.read<std::uint64_t>(); count > 0; --count) to.push_back(in.read<T>());
     if (in.remaining() != 0) throw SerializationError("a block of items from another rank is longer than its items");
 }
 
-/// The items of this rank's own block, appended: moved out of a temporary container, else copied. `rows` are its items.
+/// The items of this rank's own block, appended: moved out of a temporary vector, else copied. `rows` are its items.
 template <class Range, class T>
 void append_own(Range& block, const Rows<T>& rows, std::vector<T>& to) {
-    constexpr bool temporary = !std::is_reference_v<Range> && !std::is_const_v<Range> && !std::ranges::view<Range> && std::ranges::contiguous_range<Range>;
-    if constexpr (temporary)
+    if constexpr (std::is_same_v<Range, std::vector<T>>)
         to.insert(to.end(), std::make_move_iterator(std::ranges::begin(block)), std::make_move_iterator(std::ranges::end(block)));
     else
         to.insert(to.end(), rows.data(), rows.data() + rows.size());
