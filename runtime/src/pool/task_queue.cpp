@@ -193,7 +193,7 @@ void TaskQueue::give(std::shared_ptr<Task> task, std::size_t site, Lock& lock) {
     lock.lock();
     if (!refused) {
         task->batch_ = batch;
-        changed_.notify_all();
+        if (!task->begun_) changed_.notify_all();  // who would take it back waits for this
         return;
     }
     Failure failure = failure_of(refused);
