@@ -17,7 +17,8 @@
 //   1. `running` is stored before the item is started, and results are in the ring before `running` moves past them.
 //   2. A worker that died between claiming and noting its claim started nothing of it: when every range of a job is
 //      taken, no worker is `claiming` or works on the job, and items are missing, they were never started and are
-//      given out again. (A worker says `claiming` before it claims, so its claim cannot be overlooked.)
+//      given out again. (A worker says `claiming` before it claims, so its claim cannot be overlooked; one whose pid
+//      the pool was not told yet, and whose ring it therefore has not read, works on all jobs.)
 // So exactly one item (one block of trivial items) is in doubt, and nobody holds a lock that died with the worker.
 //
 // The pool believes nothing that a worker wrote: every index, size and offset is checked (result_ring.hpp).

@@ -279,6 +279,8 @@ void Engine::retire_ranges() {
 bool Engine::works_on(const Worker& worker, const Job& job) const {
     if (!worker.alive) return false;
     const WorkerState state = worker.state();
+    // One that nobody has told the engine of may have done all it took already: its ring is not read before its pid is known.
+    if (!worker.started) return state > WorkerState::initializing;
     return state == WorkerState::claiming ||
            (state == WorkerState::working && worker.segment->page().job.load(std::memory_order_relaxed) == job.id);
 }
