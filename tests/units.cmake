@@ -10,6 +10,7 @@ set(RANKPOOL_UNIT_TEST_SOURCES
   wire/boost_archive_test.cpp
   wire/captured_test.cpp
   wire/code_reference_test.cpp
+  wire/copy_test.cpp
   wire/exceptions_test.cpp
   wire/task_function_test.cpp
   wire/transferable_test.cpp)

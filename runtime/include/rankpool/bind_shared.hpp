@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -27,6 +26,7 @@
 
 #include <rankpool/task/callable.hpp>
 #include <rankpool/task/typed.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::task {
 
@@ -91,7 +91,7 @@ class SharedArgument<A> {
             argument.state_->elements = {reinterpret_cast<const T*>(bytes.data()), count};
         } else {  // on threads the bytes lie where malloc put them
             argument.state_->aligned = std::make_unique<Row[]>(count);
-            if (count > 0) std::memcpy(static_cast<void*>(argument.state_->aligned.get()), bytes.data(), bytes.size());
+            wire::copy_bytes(argument.state_->aligned.get(), bytes.data(), bytes.size());
             argument.state_->elements = {reinterpret_cast<const T*>(argument.state_->aligned.get()), count};
         }
         return argument;

@@ -253,7 +253,7 @@ class Communicator {
                 comm::Landing<T> landing;
                 const std::size_t size = bytes.size();
                 const auto to = landing.make_room(comm::count_of<T>(std::span(&size, 1)));
-                if (size > 0) std::memcpy(to.data(), bytes.data(), size);
+                wire::copy_bytes(to.data(), bytes.data(), size);
                 result.push_back(landing.take());
             } else {
                 comm::append_items(bytes, result.emplace_back());

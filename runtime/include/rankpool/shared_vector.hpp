@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <compare>
 #include <cstddef>
-#include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -23,6 +22,8 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool {
 
@@ -123,7 +124,7 @@ class shared_vector {
         if (count <= capacity_) return;
         if (count > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::length_error("shared_vector: " + std::to_string(count) + " elements are more than memory can hold");
         T* const larger = static_cast<T*>(pool::allocate_shared(count * sizeof(T)));
-        if (size_ > 0) std::memcpy(static_cast<void*>(larger), data_, size_ * sizeof(T));
+        wire::copy_bytes(larger, data_, size_ * sizeof(T));
         pool::release_shared(data_, owner_);
         data_ = larger;
         capacity_ = count;

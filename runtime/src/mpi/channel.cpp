@@ -186,7 +186,7 @@ comm::Message Channel::receive(int source, int tag) {
 Status Channel::receive_into(int source, int tag, std::span<std::byte> to) {
     if (mailbox_.has_receives() || mailbox_.look(source, tag)) {
         const comm::Message message = receive(source, tag);
-        if (message.bytes.size() == to.size() && !to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
+        if (message.bytes.size() == to.size()) wire::copy_bytes(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, message.bytes.size()};
     }
     check_somebody_sends(source);

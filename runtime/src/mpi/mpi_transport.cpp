@@ -344,7 +344,7 @@ class MpiTransport final : public comm::Transport {
     void fold_rows(std::span<std::byte> rows, std::span<std::byte> to, const Fold& fold) const {
         const std::size_t row = to.size(), count = row / fold.element_size;
         for (std::size_t other = 1; other < static_cast<std::size_t>(size()); ++other) fold(rows.data(), rows.data() + other * row, count);
-        std::copy_n(rows.data(), row, to.data());
+        wire::copy_bytes(to.data(), rows.data(), row);
     }
 
     // The bytes of each rank's slice of a row.

@@ -1,12 +1,12 @@
 #include "pool/call_sink.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "os/memory.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/pool/rows.hpp>
 #include <rankpool/remote.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::pool {
 namespace {
@@ -24,7 +24,7 @@ CallSink::CallSink(CallOutput& output, std::size_t count, std::uint32_t result_s
 
 void CallSink::fixed(std::uint64_t first, std::uint64_t count, const std::byte* results) {
     // Each index comes once, from whoever delivers it: the rows themselves need no lock.
-    std::memcpy(output_.rows + first * result_size_, results, static_cast<std::size_t>(count) * result_size_);
+    wire::copy_bytes(output_.rows + first * result_size_, results, static_cast<std::size_t>(count) * result_size_);
     placed(first, count);
 }
 
@@ -74,7 +74,7 @@ void CallSink::store(std::size_t index, std::span<const std::byte> bytes) {
         wire::prefer_large_pages(storage.back().data(), storage.back().capacity());
     }
     std::byte* place = storage.back().grow(bytes.size());
-    if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
+    wire::copy_bytes(place, bytes.data(), bytes.size());
     output_.values[index] = {place, bytes.size()};
     ++arrived_;
     if (!has_.empty()) has_[index] = true;

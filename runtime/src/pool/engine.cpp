@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <csignal>
-#include <cstring>
 
 #include "os/blocked_signals.hpp"
 #include "os/cgroup.hpp"
@@ -18,6 +17,7 @@
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::pool {
 namespace {
@@ -98,7 +98,7 @@ void Engine::end() {
 Engine::FunctionId Engine::add_function(const Function& function) {
     std::lock_guard lock(mutex_);
     KeptFunction kept{ArenaBlock(arena_, function.bytes.size()), function.bytes.size()};
-    std::memcpy(kept.block.data(), function.bytes.data(), function.bytes.size());
+    wire::copy_bytes(kept.block.data(), function.bytes.data(), function.bytes.size());
     const FunctionId id = next_id_++;
     functions_.emplace(id, std::move(kept));
     return id;
@@ -133,11 +133,11 @@ void Engine::place(Job& job, JobBlock& block, const Items& items) {
         block.items = reinterpret_cast<std::uint64_t>(items.bytes);
     } else {
         job.items = ArenaBlock(arena_, block.item_bytes);
-        if (block.item_bytes > 0) std::memcpy(job.items.data(), items.bytes, block.item_bytes);
+        wire::copy_bytes(job.items.data(), items.bytes, block.item_bytes);
         block.items = job.items.offset();
         if (items.ends == nullptr) return;
         job.ends = ArenaBlock(arena_, items.count * 8);
-        std::memcpy(job.ends.data(), items.ends, items.count * 8);
+        wire::copy_bytes(job.ends.data(), items.ends, items.count * 8);
         block.ends = job.ends.offset();
     }
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include <rankpool/error.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::pool {
 
@@ -51,7 +52,7 @@ void RingProducer::send(Frame frame, std::span<const std::byte> payload) {
     if (whole <= segment_.capacity() / 2) {
         std::byte* place = reserve(whole);
         std::memcpy(place, &frame, sizeof frame);
-        if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
+        wire::copy_bytes(place + sizeof frame, payload.data(), payload.size());
         commit(whole);
         return;
     }
@@ -63,7 +64,7 @@ void RingProducer::send(Frame frame, std::span<const std::byte> payload) {
         payload = payload.subspan(part.size());
         // Only the last piece may be uneven, so that the frame ends aligned.
         const std::size_t bytes = payload.empty() ? aligned_frame(part.size()) : part.size();
-        std::memcpy(reserve(bytes), part.data(), part.size());
+        wire::copy_bytes(reserve(bytes), part.data(), part.size());
         commit(bytes);
         if (doorbell_) doorbell_();
     }

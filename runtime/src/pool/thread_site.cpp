@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include "pool/worker_context.hpp"
 #include <rankpool/error.hpp>
 #include <rankpool/remote.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::pool {
 namespace {
@@ -101,7 +101,7 @@ class ThreadSite::Runner {
         // A copy of the item: the input is the caller's, who may be gone before a task that nobody can stop.
         const auto bytes = batch->items.part(index, index + 1);
         std::byte* item = sized(item_, bytes.size());
-        if (!bytes.empty()) std::memcpy(item, bytes.data(), bytes.size());
+        wire::copy_bytes(item, bytes.data(), bytes.size());
         lock.unlock();
 
         context_.draining = batch->options.draining.get();

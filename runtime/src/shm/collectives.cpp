@@ -1,22 +1,19 @@
 #include "shm/collectives.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <numeric>
 
 #include "shm/limits.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::shm {
 namespace {
 
 using namespace std::chrono_literals;
-
-void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
-    if (bytes > 0 && to != from) std::memmove(to, from, bytes);
-}
+using wire::copy_bytes;
 
 // A rank says how far it is in one of so many epochs; two of these steps fit into the slots.
 constexpr std::uint64_t told_every = slots_per_rank / 2;

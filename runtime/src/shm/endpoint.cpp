@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "os/failure.hpp"
 #include "spmd/departure.hpp"
 #include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::shm {
 namespace {
@@ -98,8 +98,8 @@ void Endpoint::read_ring(int source, std::byte* to, std::size_t bytes) {
     const std::size_t at = head % memory_.ring_capacity();
     const std::size_t first = std::min(bytes, memory_.ring_capacity() - at);
     if (to != nullptr && bytes > 0) {
-        std::memcpy(to, from + at, first);
-        std::memcpy(to + first, from, bytes - first);
+        wire::copy_bytes(to, from + at, first);
+        wire::copy_bytes(to + first, from, bytes - first);
     }
     // seq_cst: this rank's new head and its look at `starved`, against the producer's `starved` and its look at the head.
     ring.head.store(head + bytes, std::memory_order_seq_cst);
@@ -123,8 +123,8 @@ std::size_t Endpoint::write_ring(int destination, std::span<const std::byte> byt
     const std::uint64_t tail = ring.tail.load(std::memory_order_relaxed);
     const std::size_t at = tail % memory_.ring_capacity();
     const std::size_t first = std::min(part.size(), memory_.ring_capacity() - at);
-    std::memcpy(to + at, part.data(), first);
-    if (part.size() > first) std::memcpy(to, part.data() + first, part.size() - first);
+    wire::copy_bytes(to + at, part.data(), first);
+    wire::copy_bytes(to, part.data() + first, part.size() - first);
     ring.tail.store(tail + part.size(), std::memory_order_release);
     return part.size();
 }
@@ -475,7 +475,7 @@ void Endpoint::move_in_pieces(int rank, std::size_t bytes, const char* call, Mov
     }
 }
 
-void Endpoint::copy_from(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const {
+void Endpoint::read_memory(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const {
     move_in_pieces(rank, bytes, "process_vm_readv", [&](std::size_t at, std::size_t size) {
         iovec local{to + at, size};
         iovec remote{reinterpret_cast<void*>(address + at), size};
@@ -483,11 +483,44 @@ void Endpoint::copy_from(int rank, std::uint64_t address, std::byte* to, std::si
     });
 }
 
-void Endpoint::copy_to(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const {
+void Endpoint::write_memory(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const {
     move_in_pieces(rank, bytes, "process_vm_writev", [&](std::size_t at, std::size_t size) {
         iovec local{const_cast<std::byte*>(from + at), size};
         iovec remote{reinterpret_cast<void*>(address + at), size};
         return process_vm_writev(pid_of(rank), &local, 1, &remote, 1, 0);
+    });
+}
+
+namespace {
+
+// The kernel copies no faster than anybody where a target lies a little ahead of its source (wire/copy.hpp): then by way of
+// memory that lies like the other rank's. Calls `move` with that and the place in the whole.
+template <class Move>
+void by_way_of_memory_like(std::uint64_t address, std::size_t bytes, Move&& move) {
+    constexpr std::size_t page = 4096, piece = 16 * page;
+    alignas(page) std::byte memory[piece + page];
+    for (std::size_t done = 0; done < bytes;) {
+        const std::size_t size = std::min(piece, bytes - done);
+        move(memory + (address + done) % page, done, size);
+        done += size;
+    }
+}
+
+}  // namespace
+
+void Endpoint::copy_from(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const {
+    if (!wire::copies_slowly(to, reinterpret_cast<const void*>(address), bytes)) return read_memory(rank, address, to, bytes);
+    by_way_of_memory_like(address, bytes, [&](std::byte* memory, std::size_t at, std::size_t size) {
+        read_memory(rank, address + at, memory, size);
+        wire::copy_bytes(to + at, memory, size);
+    });
+}
+
+void Endpoint::copy_to(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const {
+    if (!wire::copies_slowly(reinterpret_cast<const void*>(address), from, bytes)) return write_memory(rank, address, from, bytes);
+    by_way_of_memory_like(address, bytes, [&](std::byte* memory, std::size_t at, std::size_t size) {
+        wire::copy_bytes(memory, from + at, size);
+        write_memory(rank, address + at, memory, size);
     });
 }
 

@@ -88,6 +88,8 @@ class Endpoint {
     struct Incoming;
     template <class Move>
     void move_in_pieces(int rank, std::size_t bytes, const char* call, Move&& move) const;
+    void read_memory(int rank, std::uint64_t address, std::byte* to, std::size_t bytes) const;
+    void write_memory(int rank, std::uint64_t address, const std::byte* from, std::size_t bytes) const;
     enum class Reach : std::uint8_t { unknown, asked, readable, not_readable };
 
     using Lock = std::unique_lock<std::mutex>;

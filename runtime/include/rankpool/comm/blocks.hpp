@@ -81,7 +81,7 @@ T value_of(std::span<const std::byte> bytes) {
         using U = typename T::value_type;
         if (bytes.size() % sizeof(U) != 0) throw SerializationError("a vector from another rank has an impossible size; do both sides name the same type?");
         T value(bytes.size() / sizeof(U));
-        if (!bytes.empty()) std::memcpy(value.data(), bytes.data(), bytes.size());
+        wire::copy_bytes(value.data(), bytes.data(), bytes.size());
         return value;
     } else {
         return wire::decode<T>(bytes);

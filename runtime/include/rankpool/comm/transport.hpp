@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@
 #include <rankpool/error.hpp>
 #include <rankpool/status.hpp>
 #include <rankpool/wire/buffer.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::comm {
 
@@ -105,7 +105,7 @@ class Transport {
     virtual Status receive_into(int source, int tag, std::span<std::byte> to) {
         const Message message = receive(source, tag);
         if (message.bytes.size() != to.size()) wrong_size(message.source, message.tag, message.bytes.size(), to.size());
-        if (!to.empty()) std::memcpy(to.data(), message.bytes.data(), to.size());
+        wire::copy_bytes(to.data(), message.bytes.data(), to.size());
         return {message.source, message.tag, to.size()};
     }
     /// Null where it is complete at once.

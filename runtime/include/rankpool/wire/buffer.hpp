@@ -7,10 +7,11 @@
 
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <span>
 #include <utility>
+
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::wire {
 
@@ -66,7 +67,7 @@ class Buffer {
     }
 
     void append(const void* bytes, std::size_t count) {
-        if (count > 0) std::memcpy(grow(count), bytes, count);
+        if (count > 0) copy_bytes(grow(count), bytes, count);
     }
 
     operator std::span<const std::byte>() const { return {data_, size_}; }

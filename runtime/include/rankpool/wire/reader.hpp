@@ -3,11 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 
 #include <rankpool/error.hpp>
+#include <rankpool/wire/copy.hpp>
 
 namespace rankpool::wire {
 
@@ -28,7 +28,7 @@ class Reader {
     }
     void read_bytes(void* to, std::size_t count) {
         const auto taken = take(count);
-        if (count > 0) std::memcpy(to, taken.data(), count);
+        copy_bytes(to, taken.data(), count);
     }
     std::span<const std::byte> rest() { return take(remaining()); }
 
