@@ -10,38 +10,24 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 #include <string>
+#include <utility>
+
+#include "os/files.hpp"
 
 namespace rankrun {
 namespace {
 
-struct Process {
-    pid_t pid = 0, parent = 0, group = 0;
-};
+using rankpool::os::ProcessStat;
 
-Process process_of(const std::string& pid) {
-    std::ifstream in("/proc/" + pid + "/stat");
-    std::string text;
-    std::getline(in, text);
-    const auto close = text.rfind(')');  // the name before it may hold anything
-    if (close == std::string::npos) return {};
-    std::istringstream fields(text.substr(close + 1));
-    std::string state;
-    Process process{std::atoi(pid.c_str())};
-    fields >> state >> process.parent >> process.group;
-    return process;
-}
-
-std::vector<Process> all_processes() {
-    std::vector<Process> found;
+std::vector<ProcessStat> all_processes() {
+    std::vector<ProcessStat> found;
     DIR* processes = opendir("/proc");
     if (processes == nullptr) return found;
     while (const dirent* entry = readdir(processes)) {
         const std::string name(entry->d_name);
-        if (std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; }))
-            found.push_back(process_of(name));
+        if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) continue;
+        if (auto process = rankpool::os::process_stat(std::atoi(name.c_str()))) found.push_back(std::move(*process));
     }
     closedir(processes);
     return found;
@@ -53,16 +39,16 @@ std::vector<pid_t> children() {
     std::vector<pid_t> found;
     siginfo_t ended{};
     if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) return found;  // as after most jobs
-    for (const Process& process : all_processes())
+    for (const ProcessStat& process : all_processes())
         if (process.parent == getpid()) found.push_back(process.pid);
     return found;
 }
 
 std::vector<pid_t> descendants_in_group(pid_t group) {
-    const std::vector<Process> all = all_processes();
+    const std::vector<ProcessStat> all = all_processes();
     std::vector<pid_t> below{getpid()}, found;
     for (std::size_t i = 0; i < below.size(); ++i)  // grows
-        for (const Process& process : all) {
+        for (const ProcessStat& process : all) {
             if (process.parent != below[i]) continue;
             below.push_back(process.pid);
             if (process.group == group) found.push_back(process.pid);

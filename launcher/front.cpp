@@ -58,6 +58,9 @@ class Front {
         Verdict verdict{1};
         if (packet.alive && packet.bytes.size() == sizeof verdict) {
             std::memcpy(&verdict, packet.bytes.data(), sizeof verdict);
+            // That was its last word. With it gone there is nobody left to look for, as a rule.
+            kill(minder_, SIGKILL);
+            os::retry_interrupted([&] { return waitpid(minder_, nullptr, 0); });
         } else {
             std::fprintf(stderr, "rankrun: the process that minds the ranks (pid %d) was killed; ending the job\n",
                          minder_);

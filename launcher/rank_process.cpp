@@ -78,7 +78,8 @@ Started start_rank(const RankStart& rank, const Inherited& inherited) {
     const os::UniqueFd reading(ends[0]);
     os::UniqueFd writing(ends[1]);
     const pid_t minder = getpid();
-    const pid_t pid = fork();
+    // The child shares this process's memory until it is the program: it changes nothing there.
+    const pid_t pid = vfork();
     if (pid < 0) return {-1, 1, os::failure_text("fork", program.file, errno)};
     if (pid == 0) {
         const auto give_up = [&](Trouble::Step step) {

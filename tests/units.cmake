@@ -4,6 +4,7 @@ set(RANKPOOL_UNIT_TEST_SOURCES
   journal/journal_test.cpp
   launch/cpus_test.cpp
   os/cgroup_test.cpp
+  os/files_test.cpp
   pool/members_test.cpp
   support/allocations.cpp
   wire/archive_test.cpp

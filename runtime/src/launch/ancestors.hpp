@@ -1,20 +1,14 @@
 // The processes above this one.
 #pragma once
 
-#include <sys/types.h>
+#include <functional>
+#include <optional>
 
-#include <string>
-#include <vector>
+#include "os/files.hpp"
 
 namespace rankpool::launch {
 
-struct Ancestor {
-    pid_t pid;
-    std::string name;        // as the kernel knows it, at most 15 characters
-    std::string start_time;  // tells it from a later process of the same pid
-};
-
-/// From the parent upwards.
-std::vector<Ancestor> ancestors();
+/// The nearest, from the parent upwards, that is `wanted`.
+std::optional<os::ProcessStat> find_ancestor(const std::function<bool(const os::ProcessStat&)>& wanted);
 
 }  // namespace rankpool::launch

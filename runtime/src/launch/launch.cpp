@@ -57,12 +57,12 @@ struct Above {
 
 std::optional<Above> nearest_launcher() {
     const auto rankrun = job_launcher();
-    for (const Ancestor& ancestor : ancestors())
-        if (ancestor.pid == rankrun ||
-            begins_with_one_of(ancestor.name,
-                               {rankrun_name, hydra_name, slurm_name, "mpirun", "mpiexec", "orterun", "orted", "prte"}))
-            return Above{ancestor.pid, ancestor.name, std::to_string(ancestor.pid) + "." + ancestor.start_time};
-    return std::nullopt;
+    const auto launcher = find_ancestor([&](const os::ProcessStat& ancestor) {
+        return ancestor.pid == rankrun ||
+               begins_with_one_of(ancestor.name, {rankrun_name, hydra_name, slurm_name, "mpirun", "mpiexec", "orterun", "orted", "prte"});
+    });
+    if (!launcher) return std::nullopt;
+    return Above{launcher->pid, launcher->name, std::to_string(launcher->pid) + "." + launcher->start_time};
 }
 
 // Whether somebody on this machine listens on the TCP port at the end of `uri`: for when the launcher runs outside of

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <sstream>
+#include <cstdlib>
+#include <string_view>
+
+#include "os/files.hpp"
 
 namespace rankpool::os {
 namespace {
@@ -13,29 +15,31 @@ struct Mount {
     std::string point;  // where
 };
 
-std::vector<std::string> split(const std::string& text, char separator) {
-    std::vector<std::string> parts;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, separator);) parts.push_back(part);
+std::vector<std::string_view> split(std::string_view text, char separator) {
+    std::vector<std::string_view> parts;
+    while (!text.empty()) {
+        const auto end = text.find(separator);
+        parts.push_back(text.substr(0, end));
+        text.remove_prefix(end == text.npos ? text.size() : end + 1);
+    }
     return parts;
 }
 
-bool contains(const std::vector<std::string>& parts, const std::string& wanted) {
+bool contains(const std::vector<std::string_view>& parts, std::string_view wanted) {
     return std::find(parts.begin(), parts.end(), wanted) != parts.end();
 }
 
 // The mount of the unified hierarchy (empty controller) or of the version 1 hierarchy that carries the controller.
-std::optional<Mount> find_mount(const std::string& mount_info, const std::string& controller) {
-    std::ifstream in(mount_info);
-    for (std::string line; std::getline(in, line);) {
+std::optional<Mount> find_mount(std::string_view mount_info, std::string_view controller) {
+    for (const std::string_view line : split(mount_info, '\n')) {
         const auto dash = line.find(" - ");
-        if (dash == std::string::npos) continue;
+        if (dash == line.npos) continue;
         const auto left = split(line.substr(0, dash), ' ');
         const auto right = split(line.substr(dash + 3), ' ');
         if (left.size() < 5 || right.size() < 3) continue;
         const bool fits = controller.empty() ? right[0] == "cgroup2"
                                              : right[0] == "cgroup" && contains(split(right[2], ','), controller);
-        if (fits) return Mount{left[3], left[4]};
+        if (fits) return Mount{std::string(left[3]), std::string(left[4])};
     }
     return std::nullopt;
 }
@@ -56,20 +60,21 @@ void add_ancestors(std::vector<CgroupDirectory>& found, const Mount& mount, std:
     }
 }
 
-std::optional<double> read_number(const std::string& path) {
-    std::ifstream in(path);
-    double value = 0;
-    if (in >> value) return value;
-    return std::nullopt;
+std::optional<double> number(const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return end != text.c_str() ? std::optional(value) : std::nullopt;
 }
 
+std::optional<double> read_number(const std::string& path) { return number(read_file(path)); }
+
 // The number behind `name` in a file of names and numbers.
-std::optional<std::uint64_t> read_named(const std::string& path, const std::string& name) {
-    std::ifstream in(path);
-    std::string key;
-    std::uint64_t value = 0;
-    while (in >> key >> value)
-        if (key == name) return value;
+std::optional<std::uint64_t> read_named(const std::string& path, std::string_view name) {
+    const std::string text = read_file(path);
+    for (const std::string_view line : split(text, '\n')) {
+        const auto words = split(line, ' ');
+        if (words.size() == 2 && words[0] == name) return std::strtoull(std::string(words[1]).c_str(), nullptr, 10);
+    }
     return std::nullopt;
 }
 
@@ -79,16 +84,16 @@ constexpr double no_memory_limit = 4e18;  // version 1 says "unlimited" with a n
 
 std::vector<CgroupDirectory> cgroup_directories(const std::string& controller, const CgroupRoots& roots) {
     std::vector<CgroupDirectory> found;
-    std::ifstream in(roots.process_cgroup);
-    for (std::string line; std::getline(in, line);) {
+    const std::string membership = read_file(roots.process_cgroup), mounts = read_file(roots.mount_info);
+    for (const std::string_view line : split(membership, '\n')) {
         const auto first = line.find(':');
         const auto second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const std::string path = line.substr(second + 1);
+        if (first == line.npos || second == line.npos) continue;
+        const auto controllers = line.substr(first + 1, second - first - 1);
+        const std::string path(line.substr(second + 1));
         const bool unified = controllers.empty();
         if (!unified && !contains(split(controllers, ','), controller)) continue;
-        if (const auto mount = find_mount(roots.mount_info, unified ? "" : controller))
+        if (const auto mount = find_mount(mounts, unified ? "" : controller))
             add_ancestors(found, *mount, path, unified ? 2 : 1);
     }
     return found;
@@ -100,12 +105,11 @@ std::optional<double> cpu_quota(const CgroupRoots& roots) {
         std::optional<double> quota;
         std::optional<double> period;
         if (version == 2) {
-            std::ifstream in(path + "/cpu.max");
-            std::string allowed;
-            double every = 0;
-            if (in >> allowed >> every && allowed != "max") {
-                quota = std::strtod(allowed.c_str(), nullptr);
-                period = every;
+            const std::string text = read_file(path + "/cpu.max");  // "QUOTA PERIOD" or "max PERIOD"
+            const auto words = split(text, ' ');
+            if (words.size() == 2 && words[0] != "max") {
+                quota = number(std::string(words[0]));
+                period = number(std::string(words[1]));
             }
         } else {
             quota = read_number(path + "/cpu.cfs_quota_us");

@@ -158,6 +158,7 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     block.count = items.count;
     block.item_size = items.item_size;
     block.item_bytes = items.byte_count();
+    block.wanted_late = options.rows != nullptr ? 1 : 0;
     place(*job, block, items);
     ++kept.jobs;
     const JobId id = job->id;

@@ -46,13 +46,17 @@ constexpr std::size_t input_piece = std::size_t{256} << 10;
 // Results that are computed before any of them is handed over: they stay in the cache, too.
 constexpr std::size_t largest_frame = std::size_t{64} << 10;
 // A smaller claim has what lies behind it copied too: the next one may need no copy of its own.
-constexpr std::size_t input_window = std::size_t{4} << 10;
+constexpr std::size_t input_window = std::size_t{16} << 10;
 // The pool is woken for results this often after a claim, the more seldom the longer the job takes (by this part of its time
 // so far: a process that is woken takes a CPU from a worker), and whenever the worker has nothing left to do …
-constexpr std::int64_t report_ns = 200'000, seldom_report_ns = 2'000'000;
-constexpr std::int64_t report_part = 8;
-// … and this often within a claim, by a clock that is cheap to read.
+struct Reports {
+    std::int64_t part, shortest, longest;
+};
+constexpr Reports reports{8, 200'000, 2'000'000}, late_reports{2, 200'000, 20'000'000};
+// … and this often within a claim, by a clock that is cheap to read; behind short items not each time.
 constexpr std::int64_t report_within_ns = 4'000'000;
+constexpr double short_ns = 10'000;
+constexpr unsigned short_items = 8;
 
 std::int64_t cheap_now_ns() {
     timespec now{};
@@ -89,8 +93,8 @@ class Worker {
     }
 
     int live() {
-        worker_context() = {.worker = orders_.self, .running = &page_.running, .stop = &control_.stop};
-        worker_context().worker->pid = getpid();
+        context_ = {.worker = orders_.self, .running = &page_.running, .stop = &control_.stop};
+        context_.worker->pid = getpid();
         heed_the_pools_sigterm();
         if (!initialize()) return 1;
         for (;;) {
@@ -112,10 +116,13 @@ class Worker {
   private:
     void ring_doorbell() {
         last_report_ = now_ns();
-        report_soon_ = false;
+        report_soon_ = late_results_ = false;
         control_.doorbell.signal();
     }
-    bool report_is_due() const { return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns; }
+    bool report_is_due() {
+        if (timed(claimed_function_) && item_ns_ < short_ns && ++unwatched_ % short_items != 0) return false;
+        return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns;
+    }
     void report_if_due() {
         if (report_is_due()) ring_doorbell();
     }
@@ -245,6 +252,7 @@ class Worker {
         if (std::exchange(block_job_, claim.job) != claim.job) {
             block_now_ = 1;
             job_started_ = claim_started_;
+            if (late_results_) ring_doorbell();  // the last ones of that job may be among them
         }
         claimed_function_ = claim.function;
         page_.job.store(claim.job, std::memory_order_relaxed);
@@ -257,7 +265,7 @@ class Worker {
         try {
             const JobBlock& job = read_job(claim.block);
             job_ = &job;
-            worker_context().draining = &job.draining;
+            context_.draining = &job.draining;
             const OpenFunction& function = open(job);
             while (next < claim.end && !dropped()) {
                 const std::uint64_t end = load_input(job, next, claim.end);
@@ -279,7 +287,10 @@ class Worker {
         }
         page_.busy.store(busy_before + (finished - started).count(), std::memory_order_relaxed);
         const std::int64_t now = finished.time_since_epoch().count();
-        if (now - last_report_ > std::clamp((now - job_started_) / report_part, report_ns, seldom_report_ns) || results_.filled_beyond(segment_.capacity() / 2) || report_soon_) ring_doorbell();
+        late_results_ = job_ != nullptr && job_->wanted_late != 0;
+        const Reports& often = late_results_ ? late_reports : reports;
+        const std::int64_t pause = std::clamp((now - job_started_) / often.part, often.shortest, often.longest);
+        if (now - last_report_ > pause || results_.filled_beyond(segment_.capacity() / 2) || report_soon_) ring_doorbell();
     }
 
     bool dropped() const { return job_ != nullptr && job_->dropped.load(std::memory_order_seq_cst) != 0; }
@@ -438,16 +449,15 @@ class Worker {
 
     // Notes what is being run, runs it, and makes what it printed visible. Until settle(), the block is in doubt.
     std::uint64_t run_block(const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
-        auto& context = worker_context();
         page_.running.store(begin, std::memory_order_relaxed);
         if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
         page_.block.store(end - begin, std::memory_order_release);
-        context.in_item = true;
-        context.in_block = end - begin > 1;
+        context_.in_item = true;
+        context_.in_block = end - begin > 1;
         std::uint64_t reached = function.descriptor().run(function.function(), stretch_, begin, end);
-        context.in_item = false;
-        const std::exception_ptr told = take_told_to_stop(context);
-        if (std::exchange(context.asked, false)) {  // for its index, in a block of trivial items: they are run again, one by one
+        context_.in_item = false;
+        const std::exception_ptr told = take_told_to_stop(context_);
+        if (std::exchange(context_.asked, false)) {  // for its index, in a block of trivial items: they are run again, one by one
             asking_function_ = claimed_function_;
             stretch_.error = nullptr;
             reached = begin;
@@ -552,6 +562,7 @@ class Worker {
     }
 
     const WorkerOrders& orders_;
+    WorkerContext& context_ = worker_context();
     os::Mapping control_mapping_;
     ControlBlock& control_;
     os::Mapping arena_, shared_in_, shared_out_;
@@ -568,7 +579,9 @@ class Worker {
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
     Clock::time_point last_finished_{};
     std::int64_t last_report_ = 0, claim_started_ = 0, job_started_ = 0;
+    unsigned unwatched_ = 0;  // short items since the start, more or less
     bool reported_idle_ = false, report_soon_ = false;
+    bool late_results_ = false;  // not reported yet
 
     const JobBlock* job_ = nullptr;  // the one being worked on
     task::Stretch stretch_;

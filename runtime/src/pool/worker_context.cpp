@@ -17,10 +17,8 @@ WorkerContext& worker_context() {
     return of_this_thread != nullptr ? *of_this_thread : of_process;
 }
 
-std::exception_ptr take_told_to_stop(WorkerContext& context) {
-    const std::atomic_ref told(context.told_to_stop);
-    if (!told.load(std::memory_order_relaxed)) return nullptr;
-    told.store(false, std::memory_order_relaxed);
+std::exception_ptr told_to_stop(WorkerContext& context) {
+    std::atomic_ref(context.told_to_stop).store(false, std::memory_order_relaxed);
     return std::make_exception_ptr(CancelledError("the item was told to stop (stop_requested), so what it returned does not count"));
 }
 

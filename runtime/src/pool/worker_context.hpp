@@ -23,8 +23,13 @@ struct WorkerContext {
 /// The context of this thread where it is a worker, else that of the process; empty outside of workers.
 WorkerContext& worker_context();
 
-/// Whether the item that ran was told to stop; asks for one item only. Its result must not count: the error that it gets.
-std::exception_ptr take_told_to_stop(WorkerContext& context);
+/// Forgets that the item was told to stop; the error that it gets instead of what it returned.
+std::exception_ptr told_to_stop(WorkerContext& context);
+
+/// That error when the item that ran was told to stop, else null. Asks for one item only.
+inline std::exception_ptr take_told_to_stop(WorkerContext& context) {
+    return std::atomic_ref(context.told_to_stop).load(std::memory_order_relaxed) ? told_to_stop(context) : nullptr;
+}
 
 /// Makes this thread a worker with that context, for the lifetime of this.
 class ThreadContext {

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "shm/limits.hpp"
-#include <rankpool/cpus.hpp>
 #include <rankpool/error.hpp>
 #include <rankpool/wire/copy.hpp>
 
@@ -35,8 +34,7 @@ Collectives::Collectives(Endpoint& endpoint, Context context, std::vector<int> r
     area_.header().users.fetch_add(1, std::memory_order_relaxed);
     // The CPUs that the ranks may use can differ: whoever comes first decides for all.
     std::uint32_t decided = 0;
-    const int cpus = endpoint.memory().bound() ? endpoint.memory().ranks() : process_cpu_count();
-    const std::uint32_t wanted = size_ > cpus || size_ > limits::heard_one_by_one ? 2 : 1;
+    const std::uint32_t wanted = size_ > endpoint.cpus() || size_ > limits::heard_one_by_one ? 2 : 1;
     counted_ = area_.header().counted.compare_exchange_strong(decided, wanted) ? wanted == 2 : decided == 2;
 }
 

@@ -59,7 +59,8 @@ struct Endpoint::Incoming {
 Endpoint::Endpoint(JobMemory memory, int rank)
     : memory_(std::move(memory)),
       rank_(rank),
-      patience_(Patience::for_runners(memory_.ranks(), memory_.bound() ? memory_.ranks() : process_cpu_count())),
+      cpus_(memory_.bound() ? memory_.ranks() : process_cpu_count()),
+      patience_(Patience::for_runners(memory_.ranks(), cpus_)),
       reach_(static_cast<std::size_t>(memory_.ranks())),
       outgoing_(static_cast<std::size_t>(memory_.ranks())),
       incoming_(static_cast<std::size_t>(memory_.ranks())) {

@@ -33,6 +33,8 @@ class Endpoint {
     const JobMemory& memory() const { return memory_; }
     int rank() const { return rank_; }
     Patience patience() const { return patience_; }
+    /// CPUs that the job's ranks can use here.
+    int cpus() const { return cpus_; }
     pid_t pid_of(int rank) const { return memory_.rank_line(rank).pid.load(std::memory_order_relaxed); }
 
     /// A message that is on its way.
@@ -108,6 +110,7 @@ class Endpoint {
 
     JobMemory memory_;
     int rank_;
+    int cpus_;
     Patience patience_;
     std::uint64_t probe_word_ = probe_value;
 
