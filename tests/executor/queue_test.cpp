@@ -2,6 +2,8 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "executor/executors.hpp"
@@ -75,6 +77,48 @@ TEST_P(ProcessQueue, ShutdownCancelsWhatWaitsForTheInitializer) {
     executor.shutdown(false, true);
     for (Future<int>& future : futures) EXPECT_TRUE(future.cancelled());
     open_door(door);
+}
+
+// The processes that the launcher started beside this one: the job's other ranks.
+std::vector<pid_t> other_ranks() {
+    const std::string launcher = std::to_string(getppid());
+    std::ifstream children("/proc/" + launcher + "/task/" + launcher + "/children");
+    std::vector<pid_t> found;
+    for (pid_t pid; ranks() > 0 && children >> pid;) {
+        std::error_code gone;
+        const auto program = std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe", gone);
+        if (pid != getpid() && program == std::filesystem::read_symlink("/proc/self/exe")) found.push_back(pid);
+    }
+    return found;
+}
+
+// It cannot say whether its workers have taken what they were given: that may come late, but nothing is lost or done twice.
+TEST_P(ProcessQueue, ARankThatIsStoppedWhenItIsAskedAnswersLater) {
+    const std::vector<pid_t> others = other_ranks();
+    const std::string door = path("door"), file = path("mark");
+    ExecutorOptions chosen = options(2 * std::max(1, ranks()));
+    chosen.initializer = rankpool::bind_shared([](const std::string& shut) { door::pass(shut); }, door);
+    ProcessPoolExecutor executor(chosen);
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 2 * chosen.max_workers; ++i) futures.push_back(executor.submit(mark, file, i));
+    for (const pid_t rank : others) kill(rank, SIGSTOP);
+    (void)futures.front().cancel();
+    (void)futures[1].running();
+    (void)futures[1].cancel();
+    for (const pid_t rank : others) kill(rank, SIGCONT);
+    open_door(door);
+    int cancelled = 0;
+    for (std::size_t i = 0; i < futures.size(); ++i) {
+        try {
+            EXPECT_EQ(futures[i].result(), static_cast<int>(i));
+        } catch (const rankpool::CancelledError&) {
+            EXPECT_LE(i, 1u);
+            EXPECT_TRUE(futures[i].cancelled());
+            ++cancelled;
+        }
+    }
+    executor.shutdown();
+    EXPECT_EQ(marks(file) + cancelled, static_cast<int>(futures.size()));
 }
 
 // Of the same task by many threads: one of the two happens, and all are told the same.
