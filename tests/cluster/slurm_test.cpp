@@ -42,6 +42,13 @@ TEST_F(Slurm, StepWithoutMpi) {
     EXPECT_NE(result.err.find("use srun --mpi=pmix"), std::string::npos) << result.err;
 }
 
+TEST_F(Slurm, StepOfMpich) {
+    if (*RANKPOOL_TEST_MPICH == '\0') return;  // a build without MPICH's module
+    const Words step{"srun", "-N3", "-n6", "--mpi=pmi2"};
+    EXPECT_EQ(output_of(step + count_words), output_of(count_words));
+    EXPECT_EQ(output_of(step + Words{programs().workers, "hosts", "6"}), "node1: 2 workers\nnode2: 2 workers\nnode3: 2 workers\n");
+}
+
 TEST_F(Slurm, TwoJobsOnTheSameNodes) {
     const std::string both = script("both.sh", R"(
 job() { srun --nodes=2 --ntasks=2 --cpus-per-task=1 --oversubscribe --mpi=pmix "$@"; }
