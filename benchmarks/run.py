@@ -197,10 +197,11 @@ def map_strings():
     boost = Competitor("Boost.MPI scatter, gather", "bench_map_strings_boost_mpi", mpirun=True)
     python = Competitor("Python Pool.map", "map_strings/python.py")
     futures = Competitor("mpi4py.futures map", "map_strings/mpi4py_futures.py", mpirun=True, module="mpi4py.futures")
+    serial = Competitor("serial loop", "bench_map_strings_serial")
     return [
         Table(
             "map_strings", "100,000 strings of 14 to 95 characters", "time of a call", milliseconds,
-            (ours,), (boost, python, futures), (Target(ours, 1 / 3, "at least 3 times faster than Boost.MPI", boost),),
+            (ours,), (boost, python, futures, serial), (Target(ours, 1 / 3, "at least 3 times faster than Boost.MPI", boost),),
             "mpi4py.futures has a rank for the program next to the workers, and chunks as large as Python's Pool.map makes them.",
         )
     ]
@@ -212,8 +213,9 @@ def serialized():
         ours = Competitor("rankpool scatterv, gatherv, under rankrun", f"bench_serialized_rankpool_{what}", rankrun=True)
         under_mpi = Competitor("rankpool scatterv, gatherv, under mpirun", f"bench_serialized_rankpool_{what}", mpirun=True)
         boost = Competitor("Boost.MPI scatter, gather", f"bench_serialized_boost_mpi_{what}", mpirun=True)
+        copy = Competitor("one copy in one process, nothing sent", f"bench_serialized_copy_{what}")
         targets = [Target(each, 1 / 3, f"{each.name}: at least 3 times faster than Boost.MPI", boost) for each in (ours, under_mpi)]
-        tables.append(Table(f"serialized {what}", title, "time of a scatter and a gather", milliseconds, (ours, under_mpi), (boost,), tuple(targets)))
+        tables.append(Table(f"serialized {what}", title, "time of a scatter and a gather", milliseconds, (ours, under_mpi), (boost, copy), tuple(targets)))
     return tables
 
 

@@ -46,7 +46,7 @@ std::string cpus_text() {
     if (std::getenv("RANKPOOL_CPU_COUNT") != nullptr) return text + " (set by RANKPOOL_CPU_COUNT)";
     if (const auto quota = os::cpu_quota()) {
         char words[64];
-        std::snprintf(words, sizeof words, " (a control group allows %.2g CPUs of time)", *quota);
+        std::snprintf(words, sizeof words, " (a control group allows %.2g CPUs of time)", quota->cpus);
         text += words;
     }
     return text;

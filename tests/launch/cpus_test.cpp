@@ -77,7 +77,7 @@ TEST(ProcessCpuCount, IsTheAffinityMaskCutByTheQuota) {
     const Affinity affinity;
     int expected = affinity.count();
     if (const auto quota = rankpool::os::cpu_quota())
-        expected = std::clamp(static_cast<int>(std::ceil(*quota)), 1, expected);
+        expected = std::clamp(static_cast<int>(std::ceil(quota->cpus)), 1, expected);
     EXPECT_EQ(process_cpu_count(), expected);
 }
 

@@ -36,6 +36,12 @@ class CgroupTree : public testing::Test {
     void file(const std::string& name, const std::string& text) { tree_.write(name, text); }
     std::string in_tree(const std::string& name) const { return (tree_.path() / name).string(); }
 
+    std::optional<double> quota() const { return quota(roots()); }
+    static std::optional<double> quota(const CgroupRoots& where) {
+        const auto found = cpu_quota(where);
+        return found ? std::optional(found->cpus) : std::nullopt;
+    }
+
     CgroupRoots roots() const {
         return {tree_.write("proc/cgroup", membership_),
                 tree_.write("proc/mountinfo",
@@ -117,39 +123,39 @@ TEST_F(CgroupTree, AGroupOutsideOfTheMountedOneIsLookedForAtTheMount) {
 // ---- CPUs ----
 
 TEST_F(CgroupTree, WithoutAnyGroupsThereIsNoQuota) {
-    EXPECT_EQ(cpu_quota(roots()), std::nullopt);
+    EXPECT_EQ(quota(), std::nullopt);
     EXPECT_EQ(memory_room(roots()), std::nullopt);
 }
 
 TEST_F(CgroupTree, WithoutFilesInProcThereIsNoQuota) {
-    EXPECT_EQ(cpu_quota({"/nowhere/cgroup", "/nowhere/mountinfo"}), std::nullopt);
+    EXPECT_EQ(quota({"/nowhere/cgroup", "/nowhere/mountinfo"}), std::nullopt);
     EXPECT_EQ(memory_room({"/nowhere/cgroup", "/nowhere/mountinfo"}), std::nullopt);
 }
 
 TEST_F(CgroupTree, AGroupWithoutAMountHasNoQuota) {
     member("0::/job");
     member("4:cpu:/job");
-    EXPECT_EQ(cpu_quota(roots()), std::nullopt);
+    EXPECT_EQ(quota(), std::nullopt);
 }
 
 TEST_F(CgroupTree, AGroupWithoutItsFilesHasNoQuota) {
     member("0::/job");
     mount_v2();
-    EXPECT_EQ(cpu_quota(roots()), std::nullopt);
+    EXPECT_EQ(quota(), std::nullopt);
 }
 
 TEST_F(CgroupTree, TheQuotaIsTimeByPeriod) {
     member("0::/job");
     mount_v2();
     file("cgroup/job/cpu.max", "150000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 1.5);
+    EXPECT_EQ(quota(), 1.5);
 }
 
 TEST_F(CgroupTree, MaxIsNoQuota) {
     member("0::/job");
     mount_v2();
     file("cgroup/job/cpu.max", "max 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), std::nullopt);
+    EXPECT_EQ(quota(), std::nullopt);
 }
 
 TEST_F(CgroupTree, TheTightestQuotaOfAllAncestorsCounts) {
@@ -158,18 +164,31 @@ TEST_F(CgroupTree, TheTightestQuotaOfAllAncestorsCounts) {
     file("cgroup/outer/middle/inner/cpu.max", "800000 100000\n");
     file("cgroup/outer/middle/cpu.max", "50000 20000\n");
     file("cgroup/outer/cpu.max", "max 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 2.5);
+    EXPECT_EQ(quota(), 2.5);
     file("cgroup/outer/cpu.max", "25000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 0.25);
+    EXPECT_EQ(quota(), 0.25);
     file("cgroup/outer/middle/inner/cpu.max", "10000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 0.1);
+    EXPECT_EQ(quota(), 0.1);
+}
+
+TEST_F(CgroupTree, AQuotaNamesTheGroupThatAllWhoShareItAreIn) {
+    member("0::/job/rank");
+    mount_v2();
+    file("cgroup/job/cpu.max", "200000 100000\n");
+    EXPECT_EQ(cpu_quota(roots())->set_by, in_tree("cgroup/job"));
+    file("cgroup/job/rank/cpu.max", "300000 100000\n");
+    EXPECT_EQ(cpu_quota(roots())->set_by, in_tree("cgroup/job"));
+    file("cgroup/job/rank/cpu.max", "100000 50000\n");
+    EXPECT_EQ(cpu_quota(roots())->set_by, in_tree("cgroup/job")) << "the same twice";
+    file("cgroup/job/rank/cpu.max", "100000 100000\n");
+    EXPECT_EQ(cpu_quota(roots())->set_by, in_tree("cgroup/job/rank"));
 }
 
 TEST_F(CgroupTree, AQuotaAtTheMountItselfCounts) {
     member("0::/");
     mount_v2();
     file("cgroup/cpu.max", "300000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 3.0);
+    EXPECT_EQ(quota(), 3.0);
 }
 
 TEST_F(CgroupTree, VersionOneHasTwoFiles) {
@@ -177,12 +196,12 @@ TEST_F(CgroupTree, VersionOneHasTwoFiles) {
     mount_v1("cpu,cpuacct", "cpu");
     file("cpu/jobs/a/cpu.cfs_quota_us", "-1\n");
     file("cpu/jobs/a/cpu.cfs_period_us", "100000\n");
-    EXPECT_EQ(cpu_quota(roots()), std::nullopt);
+    EXPECT_EQ(quota(), std::nullopt);
     file("cpu/jobs/cpu.cfs_quota_us", "350000\n");
     file("cpu/jobs/cpu.cfs_period_us", "100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 3.5);
+    EXPECT_EQ(quota(), 3.5);
     file("cpu/jobs/a/cpu.cfs_quota_us", "50000\n");
-    EXPECT_EQ(cpu_quota(roots()), 0.5);
+    EXPECT_EQ(quota(), 0.5);
 }
 
 TEST_F(CgroupTree, OfBothVersionsTheTighterQuotaCounts) {
@@ -193,16 +212,16 @@ TEST_F(CgroupTree, OfBothVersionsTheTighterQuotaCounts) {
     file("cpu/a/cpu.cfs_quota_us", "200000\n");
     file("cpu/a/cpu.cfs_period_us", "100000\n");
     file("unified/b/cpu.max", "400000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 2.0);
+    EXPECT_EQ(quota(), 2.0);
     file("unified/b/cpu.max", "100000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 1.0);
+    EXPECT_EQ(quota(), 1.0);
 }
 
 TEST_F(CgroupTree, QuotasInsideOfAContainerAreFound) {
     member("0::/kubepods/pod1/container1");
     mount_v2("cgroup", "/kubepods/pod1/container1");
     file("cgroup/cpu.max", "120000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 1.2);
+    EXPECT_EQ(quota(), 1.2);
 }
 
 TEST_F(CgroupTree, RubbishIsNoQuota) {
@@ -211,7 +230,7 @@ TEST_F(CgroupTree, RubbishIsNoQuota) {
     for (const char* text : {"", "\n", "rubbish", "rubbish 100000", "100000", "100000 rubbish", "0 100000", "-5 100000",
                              "100000 0", "100000 -1", "inf 100000", "nan 100000", "0x 100000", "max", "\xff\xfe"}) {
         file("cgroup/job/cpu.max", text);
-        EXPECT_EQ(cpu_quota(roots()), std::nullopt) << '"' << text << '"';
+        EXPECT_EQ(quota(), std::nullopt) << '"' << text << '"';
     }
 }
 
@@ -224,7 +243,7 @@ TEST_F(CgroupTree, RubbishInProcIsPassedOver) {
     mount("", "", "", "");
     mount_v2();
     file("cgroup/job/cpu.max", "150000 100000\n");
-    EXPECT_EQ(cpu_quota(roots()), 1.5);
+    EXPECT_EQ(quota(), 1.5);
 }
 
 // ---- memory ----
@@ -292,7 +311,7 @@ TEST_F(CgroupTree, RubbishIsNoMemoryLimit) {
 
 TEST(Cgroups, OfThisMachineAreReadWithoutAnError) {
     const auto quota = cpu_quota();
-    EXPECT_TRUE(!quota || *quota > 0);
+    EXPECT_TRUE(!quota || quota->cpus > 0);
     EXPECT_NO_THROW(memory_room());
 }
 

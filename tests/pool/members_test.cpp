@@ -60,6 +60,22 @@ TEST(WorkerShares, OfAQuotaThatNoRankReachesAloneAreSharedToo) {
     EXPECT_EQ(worker_shares({member(0, {0x00ff}, 20), member(0, {0xff00}, 20)}), Shares({8, 8})) << "a quota of more than the CPUs";
 }
 
+TEST(WorkerShares, OfRanksThatEachHaveAQuotaAreTheirOwn) {
+    std::vector<Member> three = {member(0, {0xff}, 2), member(0, {0xff}, 1), member(0, {0xff}, 2)};
+    three[0].quota_of = three[2].quota_of = "/job/a";
+    three[1].quota_of = "/job/b";
+    EXPECT_EQ(worker_shares(three), Shares({1, 1, 1}));
+    EXPECT_EQ(leaders(three, false), Shares({0, 1, 0}));
+    EXPECT_EQ(cpus_of_machine(three, 0), 2);
+    EXPECT_EQ(cpus_of_machine(three, 1), 1);
+    three[0].quota = three[2].quota = 5;
+    EXPECT_EQ(worker_shares(three), Shares({2, 1, 2}));
+    three[1].quota_of.clear();
+    three[1].quota = 0;
+    three[0].quota = three[2].quota = 2;
+    EXPECT_EQ(worker_shares(three), Shares({1, 2, 1})) << "one without a quota has its share of the CPUs";
+}
+
 TEST(WorkerShares, OfANumberThatWasToldAreEqual) {
     std::vector<Member> told = {member(0, {0x1}, 2), member(0, {0x6}, 2)};
     for (Member& each : told) each.told_cpus = 16;
@@ -84,13 +100,13 @@ TEST(Leaders, AreTheFirstOfThoseThatAreAlike) {
 }
 
 TEST(Member, SurvivesItsJourney) {
-    const Member sent = {7, 2, 3, 5, 9, {1, 2, 3}, "confines"};
+    const Member sent = {7, 2, 3, 5, 9, "/job", {1, 2, 3}, "confines"};
     rankpool::os::ByteWriter out;
     sent.put(out);
     rankpool::os::ByteReader in(out.bytes());
     const Member got = Member::get(in);
-    EXPECT_EQ(std::tuple(got.job_rank, got.machine, got.leader, got.told_cpus, got.quota, got.affinity, got.confines),
-              std::tuple(7, 2, 3, 5, 9, sent.affinity, sent.confines));
+    EXPECT_EQ(std::tuple(got.job_rank, got.machine, got.leader, got.told_cpus, got.quota, got.quota_of, got.affinity, got.confines),
+              std::tuple(7, 2, 3, 5, 9, sent.quota_of, sent.affinity, sent.confines));
     EXPECT_TRUE(in.empty());
     rankpool::os::ByteReader cut(std::span(out.bytes()).first(out.bytes().size() - 1));
     EXPECT_THROW(Member::get(cut), rankpool::Error);

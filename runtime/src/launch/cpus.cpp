@@ -42,7 +42,7 @@ int process_cpu_count() {
     }
     const int mask = affinity_count();
     if (const auto quota = os::cpu_quota())
-        return std::clamp(static_cast<int>(std::ceil(*quota)), 1, std::max(1, mask));
+        return std::clamp(static_cast<int>(std::ceil(quota->cpus)), 1, std::max(1, mask));
     return std::max(1, mask);
 }
 

@@ -99,8 +99,8 @@ std::vector<CgroupDirectory> cgroup_directories(const std::string& controller, c
     return found;
 }
 
-std::optional<double> cpu_quota(const CgroupRoots& roots) {
-    std::optional<double> tightest;
+std::optional<CpuQuota> cpu_quota(const CgroupRoots& roots) {
+    std::optional<CpuQuota> tightest;
     for (const auto& [path, version] : cgroup_directories("cpu", roots)) {
         std::optional<double> quota;
         std::optional<double> period;
@@ -115,8 +115,9 @@ std::optional<double> cpu_quota(const CgroupRoots& roots) {
             quota = read_number(path + "/cpu.cfs_quota_us");
             period = read_number(path + "/cpu.cfs_period_us");
         }
-        if (quota && period && *quota > 0 && *period > 0 && std::isfinite(*quota / *period))
-            tightest = std::min(tightest.value_or(*quota / *period), *quota / *period);
+        if (!quota || !period || *quota <= 0 || *period <= 0 || !std::isfinite(*quota / *period)) continue;
+        const double cpus = *quota / *period;
+        if (!tightest || cpus <= tightest->cpus) tightest = {cpus, path};
     }
     return tightest;
 }

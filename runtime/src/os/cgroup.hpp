@@ -24,8 +24,13 @@ struct CgroupDirectory {
 };
 std::vector<CgroupDirectory> cgroup_directories(const std::string& controller, const CgroupRoots& roots = {});
 
-/// CPUs' worth of time that the tightest quota allows, for example 1.5; empty without a quota.
-std::optional<double> cpu_quota(const CgroupRoots& roots = {});
+/// A limit on CPU time.
+struct CpuQuota {
+    double cpus;         // CPUs' worth of time, for example 1.5
+    std::string set_by;  // the directory of the group that all who share it are in
+};
+/// The tightest one, of those that are equal the outermost; empty without a quota.
+std::optional<CpuQuota> cpu_quota(const CgroupRoots& roots = {});
 
 /// Bytes that can still be allocated before the tightest memory limit; empty without a limit.
 std::optional<std::size_t> memory_room(const CgroupRoots& roots = {});

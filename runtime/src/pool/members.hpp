@@ -2,7 +2,8 @@
 //
 // Of the ranks of one machine one leads: the workers that are meant for the others, with their rank and on their CPUs, are
 // its children too, share its arena, and it alone hears of their work. RANKPOOL_LEADERS=rank of rank 0 has every rank lead its
-// own. So does a rank whose children could not live as they should as the leader's: on other CPUs, with memory of other nodes.
+// own. So does a rank whose children could not live as they should as the leader's: on other CPUs, with memory of other nodes,
+// with a quota of their own.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ struct Member {
     int machine = 0;                      // the smallest rank, of the communicator that the pool spans, on its machine
     int leader = 0;                       // … of those that share memory with it
     int told_cpus = 0;                    // RANKPOOL_CPU_COUNT: of all ranks of the machine together; 0: not set
-    int quota = 0;                        // CPUs that its cgroups grant: to all ranks of the machine together; 0: no quota
+    int quota = 0;                        // CPUs that its cgroups grant, together with all ranks of the group …
+    std::string quota_of = {};            // … that sets this limit; 0 and nothing: no quota
     std::vector<std::uint64_t> affinity = {};  // bit mask of CPUs
     std::string confines = {};                 // process::confines()
 
