@@ -77,6 +77,8 @@ class Front {
 }  // namespace
 
 int run_job(const Options& options, const Bindings& bindings) {
+    // Where it is ignored, as a parent may have left it, no child can be waited for, and none tells of its end.
+    const auto child_action = std::signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t signals, before;
     sigemptyset(&signals);
@@ -89,7 +91,7 @@ int run_job(const Options& options, const Bindings& bindings) {
     const pid_t minder = os::check(fork(), "fork");
     if (minder == 0) {
         pair.first.reset();
-        mind(options, bindings, std::move(pair.second), group, before);
+        mind(options, bindings, std::move(pair.second), group, before, child_action);
     }
     pair.second.reset();
     return Front(std::move(pair.first), minder, signals).run();

@@ -12,8 +12,8 @@
 namespace rankrun {
 
 /// Runs the job and reports to the front through `front`; ends the process. `front_group` is the front's process group,
-/// `mask` the signal mask that the ranks get.
+/// `mask` the signal mask that the ranks get, `child_action` what they do about SIGCHLD.
 [[noreturn]] void mind(const Options& options, const Bindings& bindings, rankpool::os::UniqueFd front,
-                       pid_t front_group, const sigset_t& mask);
+                       pid_t front_group, const sigset_t& mask, void (*child_action)(int));
 
 }  // namespace rankrun

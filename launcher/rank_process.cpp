@@ -100,7 +100,9 @@ Started start_rank(const RankStart& rank, const Inherited& inherited) {
         // A group of its own is in the background, even where the job is not.
         if (rank.group == 0 && (stops_writers(STDOUT_FILENO) || stops_writers(STDERR_FILENO)))
             std::signal(SIGTTOU, SIG_IGN);
-        std::signal(SIGPIPE, inherited.pipe_action);  // the launcher's own; what was ignored (nohup) stays so
+        // What was ignored (nohup) stays so.
+        std::signal(SIGCHLD, inherited.child_action);
+        std::signal(SIGPIPE, inherited.pipe_action);
         sigprocmask(SIG_SETMASK, &inherited.mask, nullptr);
         execvpe(program.file.c_str(), argv.data(), envp.data());
         give_up(Trouble::exec);

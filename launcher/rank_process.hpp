@@ -30,7 +30,8 @@ struct RankStart {
 /// What the launcher changed for itself and its ranks get back.
 struct Inherited {
     sigset_t mask;
-    void (*pipe_action)(int);  // of SIGPIPE
+    void (*child_action)(int);  // of SIGCHLD
+    void (*pipe_action)(int);   // of SIGPIPE
     rlimit descriptors;
 };
 

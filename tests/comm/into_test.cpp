@@ -107,23 +107,25 @@ TYPED_TEST(Into, AllgatherAndAlltoall) {
 
 // Large blocks that lie, by their place in a page, a little ahead of what they are copied from.
 TEST(IntoPlaces, InEveryWayAPageCanBeMet) {
+    // Of a period that no page, and no number of pages, is a multiple of.
+    const auto value = [](std::size_t i, int sender) { return static_cast<unsigned char>((i * 7 + static_cast<std::size_t>(sender)) % 251); };
     constexpr std::size_t page = 4096;
     for (const std::size_t bytes : {3000u, 40'000u, 300'001u}) {
         for (const std::size_t from : {0u, 16u}) {
             for (const std::size_t ahead : {0u, 1u, 16u, 4080u}) {
-                const auto memory = [&](std::size_t at) {
-                    std::vector<unsigned char> all(bytes + 2 * page);
+                const auto memory = [&](std::size_t at, std::size_t length) {
+                    std::vector<unsigned char> all(length + 2 * page);
                     at += page - reinterpret_cast<std::uintptr_t>(all.data()) % page;
                     return std::pair(std::move(all), at);
                 };
-                auto [sent, send_at] = memory(from);
-                auto [received, receive_at] = memory(from + ahead);
+                auto [sent, send_at] = memory(from, bytes);
+                auto [received, receive_at] = memory(from + ahead, bytes);
                 const std::span<unsigned char> send(sent.data() + send_at, bytes), receive(received.data() + receive_at, bytes);
-                for (std::size_t i = 0; i < bytes; ++i) send[i] = static_cast<unsigned char>(i * 7 + static_cast<std::size_t>(rank()));
+                for (std::size_t i = 0; i < bytes; ++i) send[i] = value(i, rank());
                 const int next = (rank() + 1) % ranks(), previous = (rank() + ranks() - 1) % ranks();
                 const auto is_from = [&](int sender) {
                     for (std::size_t i = 0; i < bytes; ++i)
-                        if (receive[i] != static_cast<unsigned char>(i * 7 + static_cast<std::size_t>(sender))) return false;
+                        if (receive[i] != value(i, sender)) return false;
                     return true;
                 };
                 auto arriving = world().irecv<std::vector<unsigned char>>(previous);
@@ -135,7 +137,8 @@ TEST(IntoPlaces, InEveryWayAPageCanBeMet) {
                 world().bcast_into(rank() == 0 ? send : receive);
                 EXPECT_TRUE(rank() == 0 || is_from(0)) << bytes << " bytes, from root";
 
-                std::vector<unsigned char> all(rank() == 0 ? bytes * static_cast<std::size_t>(ranks()) : 0);
+                auto [gathered, all_at] = memory(from + ahead, rank() == 0 ? bytes * static_cast<std::size_t>(ranks()) : 0);
+                const std::span<unsigned char> all(gathered.data() + all_at, gathered.size() - 2 * page);
                 world().gather_into(send, all);
                 for (int r = 0; r < ranks() && rank() == 0; ++r) {
                     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(bytes) * r, bytes, receive.begin());
@@ -147,7 +150,7 @@ TEST(IntoPlaces, InEveryWayAPageCanBeMet) {
                 world().allreduce_into(send, most, [](unsigned char a, unsigned char b) { return std::max(a, b); });
                 for (std::size_t i = 0; i < bytes; ++i) {
                     unsigned char expected = 0;
-                    for (int r = 0; r < ranks(); ++r) expected = std::max(expected, static_cast<unsigned char>(i * 7 + static_cast<std::size_t>(r)));
+                    for (int r = 0; r < ranks(); ++r) expected = std::max(expected, value(i, r));
                     ASSERT_EQ(most[i], expected) << bytes << " bytes, reduced";
                 }
             }

@@ -261,6 +261,16 @@ TEST_F(RankrunKilled, StandardOutputEndsWithTheJob) {
 
 // ---- what ranks leave behind ----
 
+// A parent that ignores SIGCHLD hands that down.
+TEST(RankrunLadder, SigchldMayBeIgnored) {
+    const auto result = subprocess::run({"env", "--ignore-signal=CHLD", programs().rankrun, "-n", "2", "grep", "SigIgn", "/proc/self/status"}, {.limit = 30s});
+    EXPECT_FALSE(result.timed_out);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Words lines = sorted_lines(result.out);
+    ASSERT_EQ(lines.size(), 2u) << result.out;
+    for (const std::string& line : lines) EXPECT_NE(std::stoull(line.substr(line.find_last_of(" \t") + 1), nullptr, 16) & 1ull << (SIGCHLD - 1), 0u) << line;
+}
+
 TEST(RankrunLeftovers, ABackgroundProcessGoesWithTheJob) {
     for (const std::string end : {"exit 0", "exit 3"}) {
         const auto result =

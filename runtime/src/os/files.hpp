@@ -1,4 +1,4 @@
-// Files of the kernel's that say something: small, read whole, by three system calls and no stream.
+// Files of the kernel's that say something: small, read whole, by a few system calls and no stream.
 #pragma once
 
 #include <sys/types.h>

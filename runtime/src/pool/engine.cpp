@@ -28,6 +28,9 @@ using namespace std::chrono_literals;
 // Input of this size or more is read by the workers where it lies; smaller input is copied into the arena.
 constexpr std::size_t single_copy_bytes = std::size_t{64} << 10;
 
+// Who waits for workers looks after them so long after the last news, and then less and less often.
+constexpr std::chrono::nanoseconds shortest_quiet = 2500us, longest_quiet = 1s;
+
 // Workers that were sent a signal which they may handle have this long to end.
 constexpr auto grace = 5s;
 
@@ -158,7 +161,7 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     block.count = items.count;
     block.item_size = items.item_size;
     block.item_bytes = items.byte_count();
-    block.wanted_late = options.rows != nullptr ? 1 : 0;
+    block.wanted_late = options.wanted_late ? 1 : 0;
     place(*job, block, items);
     ++kept.jobs;
     const JobId id = job->id;
@@ -232,7 +235,11 @@ void Engine::withdraw(Job& job) {
     job.cancelled = true;
     std::erase_if(pending_, [&](const PendingRange& range) { return range.job == job.id; });
     for (const auto& [sequence, of] : open_ranges_)
-        if (of == job.id) control_.ranges[sequence % range_places].end.store(0, std::memory_order_seq_cst);
+        if (of == job.id) {
+            Range& range = control_.ranges[sequence % range_places];
+            range.end.store(0, std::memory_order_seq_cst);
+            range.claim.fetch_or(index_mask, std::memory_order_seq_cst);  // also from whoever has seen the old end
+        }
     // seq_cst: the caller's memory may go after this; pairs with the worker's look behind its copy of the input.
     job.block_of().dropped.store(1, std::memory_order_seq_cst);
 }
@@ -364,15 +371,17 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         const auto ticket = control_.doorbell.ticket();
         const bool moved = advance();
         if (!moved && !done()) {
-            std::chrono::nanoseconds limit = 1s;
+            // A worker that has reported a moment ago leaves what comes next for later, and may then be busy for long.
+            std::chrono::nanoseconds limit = jobs_.empty() ? longest_quiet : quiet_;
             if (options_.task_timeout.count() > 0 && !jobs_.empty())
                 limit = std::clamp<std::chrono::nanoseconds>(options_.task_timeout / 8, 1ms, 50ms);
             if (std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->halted.has_value(); })) limit = 1ms;
             if (until) limit = std::min<std::chrono::nanoseconds>(limit, *until - Clock::now());
             lock.unlock();
             // A service has no result to be quick for.
-            control_.doorbell.wait(ticket, role == Role::service ? shm::Patience{} : patience_, limit);
+            const bool rung = control_.doorbell.wait(ticket, role == Role::service ? shm::Patience{} : patience_, limit);
             lock.lock();
+            quiet_ = rung ? shortest_quiet : std::min(4 * quiet_, longest_quiet);
         }
         driving_ = false;
         if (waiting_ > 0) turn_.notify_all();

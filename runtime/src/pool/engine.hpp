@@ -58,6 +58,7 @@ struct JobOptions {
     std::uint64_t chunk = 0;  // 0: by measured time
     std::uint64_t largest_chunk = 0;  // never more than this; 0: no bound
     std::byte* rows = nullptr;  // where the fixed-size result of the call's item 0 belongs
+    bool wanted_late = false;  // nobody does anything with the results before the last one is there
     bool single = false;  // a call, not an item of several: errors speak of a task
     bool fail_fast = false;  // for sites that run a batch in one go: stop at the first error
     std::shared_ptr<const std::atomic<std::uint32_t>> draining = {};  // … and when this is no longer 0
@@ -161,6 +162,7 @@ class Engine {
     Arena arena_;
     std::size_t ring_bytes_;
     shm::Patience patience_;
+    std::chrono::nanoseconds quiet_{1};  // how long who drives sleeps without news
     std::uint64_t probe_word_;
 
     std::mutex mutex_;

@@ -112,7 +112,7 @@ struct JobBlock {
     std::uint64_t ends = 0;  // offset in the arena of the table of ends, where items are serialized
     std::uint64_t results = nowhere;  // offset in the heap where the result of item `first` belongs; else they go through the ring
     static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
-    std::uint32_t wanted_late = 0;  // nobody looks at results before the last one is there
+    std::uint32_t wanted_late = 0;  // JobOptions::wanted_late
     /// Set by the pool, before the caller's memory goes: nobody wants what was not started. A worker looks after it has
     /// read its input, so that it never runs an item on memory that belongs to something else by then.
     std::atomic<std::uint32_t> dropped{0};

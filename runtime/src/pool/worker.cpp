@@ -53,10 +53,8 @@ struct Reports {
     std::int64_t part, shortest, longest;
 };
 constexpr Reports reports{8, 200'000, 2'000'000}, late_reports{2, 200'000, 20'000'000};
-// … and this often within a claim, by a clock that is cheap to read; behind short items not each time.
+// … and this often within a claim, by a clock that is cheap to read.
 constexpr std::int64_t report_within_ns = 4'000'000;
-constexpr double short_ns = 10'000;
-constexpr unsigned short_items = 8;
 
 std::int64_t cheap_now_ns() {
     timespec now{};
@@ -119,10 +117,7 @@ class Worker {
         report_soon_ = late_results_ = false;
         control_.doorbell.signal();
     }
-    bool report_is_due() {
-        if (timed(claimed_function_) && item_ns_ < short_ns && ++unwatched_ % short_items != 0) return false;
-        return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns;
-    }
+    bool report_is_due() const { return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns; }
     void report_if_due() {
         if (report_is_due()) ring_doorbell();
     }
@@ -547,6 +542,7 @@ class Worker {
         wire::encode_exception(bytes, error);
         results_.send({FrameKind::error, 0, job, index, 1, 0, 0}, bytes);
         report_soon_ = true;  // the call may end by it
+        if (now_ns() - last_report_ > reports.shortest) ring_doorbell();
     }
 
     // ---- functions ----
@@ -579,7 +575,6 @@ class Worker {
     std::uint64_t block_job_ = 0, block_now_ = 1;  // of this job: items in the next block, at most
     Clock::time_point last_finished_{};
     std::int64_t last_report_ = 0, claim_started_ = 0, job_started_ = 0;
-    unsigned unwatched_ = 0;  // short items since the start, more or less
     bool reported_idle_ = false, report_soon_ = false;
     bool late_results_ = false;  // not reported yet
 

@@ -499,12 +499,10 @@ namespace {
 template <class Move>
 void by_way_of_memory_like(std::uint64_t address, std::size_t bytes, Move&& move) {
     constexpr std::size_t page = 4096, piece = 16 * page;
-    alignas(page) std::byte memory[piece + page];
-    for (std::size_t done = 0; done < bytes;) {
-        const std::size_t size = std::min(piece, bytes - done);
-        move(memory + (address + done) % page, done, size);
-        done += size;
-    }
+    thread_local std::vector<std::byte> memory;
+    memory.resize(piece + page);
+    std::byte* const like = memory.data() + (address - reinterpret_cast<std::uintptr_t>(memory.data())) % page;
+    for (std::size_t done = 0; done < bytes; done += piece) move(like, done, std::min(piece, bytes - done));
 }
 
 }  // namespace

@@ -53,5 +53,5 @@ int main(int argc, char** argv) {
         if (way == "deaf") ring(argv[3]);
     } while (deaf);
     if (child > 0) waitpid(child, nullptr, 0);
-    return last_fails ? 4 : 0;
+    _exit(last_fails ? 4 : 0);  // at once: a sanitizer's last look stops for ever where stop signals come in between
 }

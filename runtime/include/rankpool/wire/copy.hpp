@@ -3,7 +3,8 @@
 // On x86 the C library copies more than about two kilobytes by one instruction (`rep movsb`). Where that is microcode that
 // compares only the low twelve bits of addresses, a target that lies up to 31 bytes ahead of its source by these bits is
 // copied byte by byte, twenty times slower (seen on Zen 3 and 4). That is no rare case: blocks of malloc that are large lie
-// 16 bytes behind the begin of a page, and shared memory at the begin of one.
+// 16 bytes behind the begin of a page, and shared memory at the begin of one. The kernel copies from one process to another
+// by the same instruction, page by page; the C library stops using it for large blocks.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +13,10 @@
 
 namespace rankpool::wire {
 
-/// Whether a copy of this length may be a slow one, in the kernel, too.
+/// Whether a copy of this length may be a slow one.
 inline bool copies_slowly(const void* to, const void* from, std::size_t bytes) noexcept {
 #if defined(__x86_64__)
-    return bytes >= 2048 && (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) - 1) % 4096 < 63;
+    return bytes >= 2048 && (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) - 1) % 4096 < 31;
 #else
     (void)to, (void)from, (void)bytes;
     return false;
@@ -28,7 +29,8 @@ inline void copy_bytes(void* target, const void* source, std::size_t bytes) noex
     auto* to = static_cast<std::byte*>(target);
     const auto* from = static_cast<const std::byte*>(source);
     const auto apart = reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
-    if (!copies_slowly(to, from, bytes) || apart < bytes || -apart < bytes) {
+    constexpr std::size_t large = std::size_t{512} << 10;
+    if (!copies_slowly(to, from, bytes) || bytes >= large || apart < bytes || -apart < bytes) {
         std::memmove(to, from, bytes);
         return;
     }
