@@ -366,7 +366,8 @@ Call::Plan make_plan(const Core& core, const task::Descriptor& descriptor, const
     plan.items = {0, input.count, input.bytes, input.ends, descriptor.item_size, true};
     const auto workers = static_cast<std::uint64_t>(core.size());
     plan.options = {.chunk = options.chunksize, .largest_chunk = (input.count + 4 * workers - 1) / (4 * workers), .rows = output.rows,
-                    .wanted_late = output.rows != nullptr && options.checkpoint.empty() && !options.progress, .fail_fast = options.on_error == OnError::fail_fast};
+                    .wanted_late = output.rows != nullptr && options.checkpoint.empty() && !options.progress,
+                    .fail_fast = options.on_error == OnError::fail_fast};
     plan.progress = options.progress;
     if (!options.checkpoint.empty()) {
         plan.until = end_of_slurm_job(options.stop_before_end);

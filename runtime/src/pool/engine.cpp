@@ -57,6 +57,7 @@ Engine::Engine(EngineOptions options)
       control_(*reinterpret_cast<ControlBlock*>(control_mapping_.data())),
       ring_bytes_(ring_bytes_for(options_.workers)),
       patience_(shm::Patience::for_runners(options_.workers + 1, options_.cpus)),
+      quiet_(shortest_quiet),
       probe_word_(probe_value),
       server_(process::ForkServer::instance()),
       mail_(std::make_shared<Mail>()),

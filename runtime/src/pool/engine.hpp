@@ -162,7 +162,7 @@ class Engine {
     Arena arena_;
     std::size_t ring_bytes_;
     shm::Patience patience_;
-    std::chrono::nanoseconds quiet_{1};  // how long who drives sleeps without news
+    std::chrono::nanoseconds quiet_;  // how long who drives sleeps without news
     std::uint64_t probe_word_;
 
     std::mutex mutex_;

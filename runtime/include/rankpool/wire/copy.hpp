@@ -2,7 +2,7 @@
 //
 // On x86 the C library copies more than about two kilobytes by one instruction (`rep movsb`). Where that is microcode that
 // compares only the low twelve bits of addresses, a target that lies up to 31 bytes ahead of its source by these bits is
-// copied byte by byte, twenty times slower (seen on Zen 3 and 4). That is no rare case: blocks of malloc that are large lie
+// copied byte by byte, twenty times slower (seen on AMD's family 25). That is no rare case: blocks of malloc that are large lie
 // 16 bytes behind the begin of a page, and shared memory at the begin of one. The kernel copies from one process to another
 // by the same instruction, page by page; the C library stops using it for large blocks.
 #pragma once
