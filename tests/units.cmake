@@ -5,10 +5,12 @@ set(RANKPOOL_UNIT_TEST_SOURCES
   launch/cpus_test.cpp
   os/cgroup_test.cpp
   os/files_test.cpp
+  pool/coverage_test.cpp
   pool/members_test.cpp
   support/allocations.cpp
   wire/archive_test.cpp
   wire/boost_archive_test.cpp
+  wire/buffer_test.cpp
   wire/captured_test.cpp
   wire/code_reference_test.cpp
   wire/copy_test.cpp

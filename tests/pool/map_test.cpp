@@ -152,6 +152,59 @@ TEST_P(Map, OfAHundredThousandStrings) {
     for (std::size_t i = 0; i < items.size(); ++i) ASSERT_EQ(results[i], items[i] + "!");
 }
 
+// A text of so many characters, which tell where they are.
+std::string text_of(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + (size + i) % 23);
+    return text;
+}
+
+// Results of any size gather where a worker and its pool share memory: some 64 KiB of them, fewer with many workers.
+TEST_P(Map, ResultsOfAnySizeMayFillTheSharedMemoryToTheByte) {
+    Pool pool(options());
+    for (const std::size_t room : {std::size_t{8} << 10, std::size_t{64} << 10}) {
+        std::vector<std::size_t> sizes;
+        for (std::size_t size = room - 120; size <= room; ++size) {
+            sizes.push_back(size);  // alone
+            sizes.push_back(1000);  // behind another
+            sizes.push_back(size - 1000);
+            sizes.push_back(0);
+        }
+        for (const std::size_t chunksize : {0u, 1u, 50u}) {
+            MapOptions options;
+            options.chunksize = chunksize;
+            const auto results = pool.map(text_of, sizes, options);
+            for (std::size_t i = 0; i < sizes.size(); ++i) ASSERT_EQ(results[i], text_of(sizes[i])) << "item " << i << " of size " << sizes[i];
+        }
+    }
+}
+
+// A value that fails when it is half serialized.
+struct HalfSerialized {
+    std::string text;
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive & text;
+        if (text.size() % 3 == 1) throw std::runtime_error("half of it is out");
+    }
+};
+
+TEST_P(Map, ResultsBesideOnesThatFailWhileTheyAreSerialized) {
+    Pool pool(options());
+    for (const std::size_t longest : {100u, 3'000u, 200'000u}) {
+        std::vector<std::size_t> sizes(200);
+        for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] = i * 7919 % longest;
+        MapOptions options;
+        options.chunksize = 40;
+        const auto outcomes = pool.map_outcomes([](std::size_t size) { return HalfSerialized{text_of(size)}; }, sizes, options);
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            ASSERT_EQ(outcomes[i].has_value(), sizes[i] % 3 != 1) << "item " << i;
+            if (!outcomes[i].has_value()) continue;
+            ASSERT_EQ(outcomes[i].value().text, text_of(sizes[i])) << "item " << i;
+        }
+    }
+}
+
 TEST_P(Map, StarmapSpreadsTuplesAndPairs) {
     Pool pool(options());
     const std::vector<std::pair<int, std::string>> pairs{{1, "a"}, {2, "b"}};

@@ -32,7 +32,7 @@ using std::chrono::nanoseconds;
 std::int64_t now_ns() { return Clock::now().time_since_epoch().count(); }
 
 // A claim should last about this long: long enough that claiming costs nothing, short enough for an even end.
-constexpr double claim_ns = 200'000;
+constexpr double claim_ns = 500'000;
 // Items below this time are run in blocks of about `block_ns`: noting each of them would cost as much as they do.
 constexpr double trivial_ns = 100;
 constexpr double block_ns = 5'000;
@@ -41,6 +41,8 @@ constexpr std::uint64_t largest_block = 1 << 15;
 // takes no longer than its items may; `block_slack_ns` is what running a block costs by itself.
 constexpr std::uint64_t block_growth = 8;
 constexpr std::int64_t block_slack_ns = 100;
+// Between two looks at the clock items that run one by one may take this long, by what is known of them, and be this many.
+constexpr double between_looks_ns = 20'000, most_between_looks = 8;
 // Bytes of input that are copied at once: they stay in the cache.
 constexpr std::size_t input_piece = std::size_t{256} << 10;
 // Results that are computed before any of them is handed over: they stay in the cache, too.
@@ -250,6 +252,7 @@ class Worker {
             if (late_results_) ring_doorbell();  // the last ones of that job may be among them
         }
         claimed_function_ = claim.function;
+        between_looks_ = timed(claim.function) ? static_cast<int>(std::clamp(between_looks_ns / item_ns_, 1.0, most_between_looks)) : 1;
         page_.job.store(claim.job, std::memory_order_relaxed);
         page_.claimed_end.store(claim.end, std::memory_order_relaxed);
         page_.frame_first.store(claim.begin, std::memory_order_relaxed);
@@ -370,26 +373,13 @@ class Worker {
         page_.frame_first.store(begin, std::memory_order_release);
         stretch_.results = place + sizeof(Frame);
         stretch_.results_first = begin;
-        std::uint64_t next = begin;
-        const bool blocks = block_size(claim) > 1;
-        std::int64_t before = blocks ? now_ns() : 0;
-        bool due = false;
-        while (next < end && !stretch_.error && !due && !dropped()) {
-            const std::uint64_t from = next;
-            next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
-            if (!stretch_.error) settle(next);  // the results are in the ring, if not yet committed
-            if (blocks) before = learn_block(next - from, before);
-            due = next < claim.end && report_is_due();  // what is done need not wait for what takes long
-        }
-        const Frame frame{FrameKind::fixed, 0, job.id, begin, next - begin, (next - begin) * result_size, 0};
+        const bool due = run_some(function, claim, begin, end);
+        const Frame frame{FrameKind::fixed, 0, job.id, begin, done_ - begin, (done_ - begin) * result_size, 0};
         std::memcpy(place, &frame, sizeof frame);
-        if (next > begin) results_.commit(aligned_frame(sizeof frame + frame.bytes));
-        if (stretch_.error) {
-            send_error(job.id, next, std::exchange(stretch_.error, nullptr));
-            settle(++next);
-        }
+        if (done_ > begin) results_.commit(aligned_frame(sizeof frame + frame.bytes));
+        if (stretch_.error) send_error_of_item(job);
         if (due) ring_doorbell();
-        return next;
+        return done_;
     }
 
     // Fixed-size results, written where the caller wants them.
@@ -397,33 +387,125 @@ class Worker {
         const std::size_t result_size = function.descriptor().result_size;
         stretch_.results = bytes_of(shared_out_, job.results + (begin - job.first) * result_size, (end - begin) * result_size);
         stretch_.results_first = begin;
-        std::uint64_t next = begin, announced = begin;
-        page_.frame_first.store(announced, std::memory_order_release);
-        const auto announce = [&] {
-            if (next > announced) results_.send({FrameKind::placed, 0, job.id, announced, next - announced, 0, 0}, {});
-            announced = next;
+        std::uint64_t announced = done_ = begin;
+        while (done_ < end && !dropped()) {
             page_.frame_first.store(announced, std::memory_order_release);
-        };
-        const bool blocks = block_size(claim) > 1;
-        std::int64_t before = blocks ? now_ns() : 0;
-        while (next < end && !dropped()) {
-            const std::uint64_t from = next;
-            next = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
-            if (blocks) before = learn_block(next - from, before);
-            if (stretch_.error) {
-                announce();
-                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
-                announced = ++next;
-                page_.frame_first.store(announced, std::memory_order_release);
-            }
-            settle(next);
-            if (next < claim.end && report_is_due()) {
-                announce();
-                ring_doorbell();
-            }
+            const bool due = run_some(function, claim, done_, end);
+            if (done_ > announced) results_.send({FrameKind::placed, 0, job.id, announced, done_ - announced, 0, 0}, {});
+            if (stretch_.error) send_error_of_item(job);
+            announced = done_;
+            if (due) ring_doorbell();
         }
-        announce();
-        return next - begin;
+        page_.frame_first.store(announced, std::memory_order_release);
+        return done_ - begin;
+    }
+
+    // Runs items [begin, end) until one throws, nobody wants the rest, or a report is due: then it returns true. `done_` is
+    // the first that has no result.
+    bool run_some(const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
+        done_ = begin;
+        due_ = false;
+        if (stretch_.encoded == nullptr && block_size(claim) > 1)
+            run_blocks(function, claim, end);
+        else
+            run_each(function, end);
+        if (!stretch_.error && !too_large_) settle(done_);
+        return done_ < claim.end && (due_ || report_is_due());  // what is done need not wait for what takes long
+    }
+
+    // ---- one by one ----
+
+    // Each is in doubt from before it begins until its result is in its place; the last one until settle().
+    void run_each(const OpenFunction& function, std::uint64_t end) {
+        context_.in_item = true;
+        context_.in_block = false;
+        // Little code: while it runs, the CPU has no room to begin with the next item before this one has ended.
+        stretch_.before_next = [](task::Stretch& stretch, std::size_t next) {
+            auto& worker = *static_cast<Worker*>(stretch.follower);
+            return worker.finish(next) && worker.may_start(next);
+        };
+        stretch_.follower = this;
+        until_look_ = between_looks_;
+        start(done_);
+        page_.block.store(1, std::memory_order_release);
+        const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, done_, end);
+        context_.in_item = false;
+        if (stretch_.error)
+            end_failed();
+        else if (done_ < reached && !too_large_)
+            finish(reached);
+    }
+
+    void start(std::uint64_t item) {
+        page_.running.store(item, std::memory_order_release);  // the result before it is in its place
+        if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
+    }
+
+    // The item before `next` has returned. False when that is not its end: `stretch_.error` or `too_large_` says why.
+    bool finish(std::uint64_t next) {
+        if (was_told_to_stop(context_)) {
+            end_told();
+            return false;
+        }
+        end_output_and_time();
+        count_items(next);
+        if (stretch_.encoded != nullptr && !close_value()) return false;
+        done_ = next;
+        return true;
+    }
+
+    [[gnu::noinline]] void end_told() {
+        stretch_.error = take_told_to_stop(context_);
+        end_failed();
+    }
+
+    void end_failed() {
+        (void)take_told_to_stop(context_);  // its own error says more
+        end_output_and_time();
+        count_items(done_ + 1);
+    }
+
+    void end_output_and_time() {
+        process::flush_standard_output();
+        if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
+    }
+
+    // Before the results can be seen: who has them finds the items counted.
+    void count_items(std::uint64_t end) { page_.items.store(items_run_ + (end - claim_begin_), std::memory_order_relaxed); }
+
+    // Notes that `next` begins, unless it is not to, yet.
+    bool may_start(std::uint64_t next) {
+        if (dropped() || (stretch_.encoded != nullptr && !open_value())) return false;
+        if (--until_look_ == 0 && !look()) return false;
+        start(next);
+        return true;
+    }
+
+    // At the clock, after some items; false when a report is due.
+    [[gnu::noinline]] bool look() {
+        due_ = report_is_due();
+        if (due_) between_looks_ = 1;  // its items take longer than was known
+        until_look_ = between_looks_;
+        return !due_;
+    }
+
+    void send_error_of_item(const JobBlock& job) {
+        send_error(job.id, done_, std::exchange(stretch_.error, nullptr));
+        settle(++done_);
+    }
+
+    // ---- trivial items, in blocks ----
+
+    void run_blocks(const OpenFunction& function, const Claim& claim, std::uint64_t end) {
+        stretch_.before_next = nullptr;
+        std::int64_t before = now_ns();
+        while (done_ < end && !stretch_.error && !due_ && !dropped()) {
+            const std::uint64_t from = done_;
+            done_ = run_block(function, from, std::min(end, from + std::min(block_size(claim), block_now_)));
+            if (!stretch_.error) settle(done_);
+            before = learn_block(done_ - from, before);
+            due_ = report_is_due();
+        }
     }
 
     // After a block of `count` items: how many the next may have. Returns the time.
@@ -444,8 +526,7 @@ class Worker {
 
     // Notes what is being run, runs it, and makes what it printed visible. Until settle(), the block is in doubt.
     std::uint64_t run_block(const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
-        page_.running.store(begin, std::memory_order_relaxed);
-        if (orders_.watch_time) page_.since.store(now_ns(), std::memory_order_relaxed);
+        start(begin);
         page_.block.store(end - begin, std::memory_order_release);
         context_.in_item = true;
         context_.in_block = end - begin > 1;
@@ -460,10 +541,8 @@ class Worker {
             stretch_.error = told;  // nobody knows which of the block it was
             reached = begin;
         }
-        process::flush_standard_output();
-        if (orders_.watch_time) page_.since.store(not_timed, std::memory_order_relaxed);
-        // Before the results can be seen: who has them finds the items counted.
-        page_.items.store(items_run_ + (reached - claim_begin_) + (stretch_.error ? 1 : 0), std::memory_order_relaxed);
+        end_output_and_time();
+        count_items(reached + (stretch_.error ? 1 : 0));
         return reached;
     }
 
@@ -473,24 +552,26 @@ class Worker {
         page_.block.store(0, std::memory_order_release);
     }
 
+    // ---- results that are too large for that, or of any size ----
+
     // Fixed-size results that are larger than the ring likes.
     std::uint64_t run_large(const JobBlock& job, const OpenFunction& function, std::uint64_t begin, std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
         std::vector<InputLine> result((result_size + sizeof(InputLine) - 1) / sizeof(InputLine));
-        std::uint64_t next = begin;
-        for (; next < end && !dropped(); ++next) {
-            stretch_.results = result.front().bytes;
-            stretch_.results_first = next;
-            page_.frame_first.store(next, std::memory_order_relaxed);
-            run_block(function, next, next + 1);
+        stretch_.results = result.front().bytes;
+        for (done_ = begin; done_ < end && !dropped();) {
+            const std::uint64_t item = done_;
+            stretch_.results_first = item;
+            page_.frame_first.store(item, std::memory_order_relaxed);
+            run_each(function, item + 1);
             if (stretch_.error)
-                send_error(job.id, next, std::exchange(stretch_.error, nullptr));
+                send_error_of_item(job);
             else
-                results_.send({FrameKind::fixed, 0, job.id, next, 1, 0, 0}, {result.front().bytes, result_size});
-            settle(next + 1);
+                results_.send({FrameKind::fixed, 0, job.id, item, 1, 0, 0}, {result.front().bytes, result_size});
+            settle(done_);
             report_if_due();
         }
-        return next - begin;
+        return done_ - begin;
     }
 
     std::uint64_t run_serialized(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
@@ -502,39 +583,52 @@ class Worker {
     // Results of any size, gathered in the ring itself: one frame, ended early by an item that throws, or whose result has no
     // room in it.
     std::uint64_t run_values(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
-        const std::size_t room = values_room(segment_.capacity());
-        std::byte* place = results_.reserve(room);
+        std::byte* place = results_.reserve(values_room(segment_.capacity()));
         page_.frame_first.store(begin, std::memory_order_release);
-        std::size_t used = sizeof(Frame);
-        std::uint64_t next = begin;
-        bool due = false, fits = true;
-        while (next < end && !due && !dropped()) {
-            encoded_.clear();
-            stretch_.encoded = &encoded_;
-            run_block(function, next, next + 1);
-            fits = value_room(encoded_.size()) <= room - used;
-            if (stretch_.error || !fits) break;
-            const std::uint64_t length = encoded_.size();
-            std::memcpy(place + used, &length, sizeof length);
-            wire::copy_bytes(place + used + sizeof length, encoded_.data(), encoded_.size());
-            used += value_room(encoded_.size());
-            settle(++next);
-            due = next < claim.end && report_is_due();  // what is done need not wait for what takes long
-        }
-        if (next > begin) {
-            const Frame frame{FrameKind::values, 0, job.id, begin, next - begin, used - sizeof(Frame), 0};
+        encoded_ = wire::Buffer::on({place + sizeof(Frame), values_room(segment_.capacity()) - sizeof(Frame)});
+        value_begin_ = values_end_ = 0;
+        stretch_.encoded = &encoded_;
+        (void)open_value();
+        const bool due = run_some(function, claim, begin, end);
+        stretch_.encoded = nullptr;
+        if (done_ > begin) {
+            const Frame frame{FrameKind::values, 0, job.id, begin, done_ - begin, values_end_, 0};
             std::memcpy(place, &frame, sizeof frame);
-            results_.commit(aligned_frame(used));
+            results_.commit(aligned_frame(sizeof frame + values_end_));
         }
         if (stretch_.error) {
-            send_error(job.id, next, std::exchange(stretch_.error, nullptr));
-            settle(++next);
-        } else if (!fits) {
-            results_.send({FrameKind::value, 0, job.id, next, 1, 0, 0}, encoded_);
-            settle(++next);
+            send_error_of_item(job);
+        } else if (std::exchange(too_large_, false)) {
+            const std::span<const std::byte> all = encoded_;
+            results_.send({FrameKind::value, 0, job.id, done_, 1, 0, 0}, all.subspan(value_begin_));
+            settle(++done_);
         }
         if (due) ring_doorbell();
-        return next;
+        return done_;
+    }
+
+    // Makes room for a value's length, which lies in front of it. False where another like the last has no room behind it.
+    [[gnu::noinline]] bool open_value() {
+        const std::size_t last = values_end_ - value_begin_, left = encoded_.capacity() - encoded_.size();
+        if (left < sizeof(std::uint64_t) + last) return false;
+        (void)encoded_.grow(sizeof(std::uint64_t));
+        value_begin_ = encoded_.size();
+        return true;
+    }
+
+    // False where it did not fit into the ring.
+    [[gnu::noinline]] bool close_value() {
+        const std::uint64_t length = encoded_.size() - value_begin_;
+        const std::size_t padding = value_room(length) - sizeof length - length;
+        too_large_ = !encoded_.is_lent() || padding > encoded_.capacity() - encoded_.size();
+        if (too_large_) {
+            encoded_.reserve(encoded_.capacity() + padding);  // out of the ring, where the frame that has it will begin
+            return false;
+        }
+        (void)encoded_.grow(padding);
+        std::memcpy(encoded_.data() + value_begin_ - sizeof length, &length, sizeof length);
+        values_end_ = encoded_.size();
+        return true;
     }
 
     void send_error(std::uint64_t job, std::uint64_t index, const std::exception_ptr& error) {
@@ -584,9 +678,14 @@ class Worker {
     std::byte* input_at_ = nullptr;  // in there: items [input_begin_, input_end_) of a job
     std::uint64_t input_job_ = 0, input_begin_ = 0, input_end_ = 0;
     std::vector<std::uint64_t> ends_;
+    // Of the run that is under way: the first item without a result; why it ended early, but for an error.
+    std::uint64_t done_ = 0;
+    bool due_ = false, too_large_ = false;
+    int between_looks_ = 1, until_look_ = 1;  // items from one look at the clock to the next, and until that
+    // Serialized results in the ring, each with its length in front; where the last one begins, and what is complete ends.
     wire::Buffer encoded_;
+    std::size_t value_begin_ = 0, values_end_ = 0;
     std::map<std::uint64_t, std::unique_ptr<OpenFunction>> functions_;
-
 };
 
 }  // namespace

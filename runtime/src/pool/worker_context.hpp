@@ -26,9 +26,11 @@ WorkerContext& worker_context();
 /// Forgets that the item was told to stop; the error that it gets instead of what it returned.
 std::exception_ptr told_to_stop(WorkerContext& context);
 
+inline bool was_told_to_stop(WorkerContext& context) { return std::atomic_ref(context.told_to_stop).load(std::memory_order_relaxed); }
+
 /// That error when the item that ran was told to stop, else null. Asks for one item only.
 inline std::exception_ptr take_told_to_stop(WorkerContext& context) {
-    return std::atomic_ref(context.told_to_stop).load(std::memory_order_relaxed) ? told_to_stop(context) : nullptr;
+    return was_told_to_stop(context) ? told_to_stop(context) : nullptr;
 }
 
 /// Makes this thread a worker with that context, for the lifetime of this.

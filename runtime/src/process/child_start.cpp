@@ -8,6 +8,7 @@
 #include <stdio_ext.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -79,7 +80,13 @@ void flush_output() {
 }
 
 void flush_standard_output() {
-    if (!cout_is_unbuffered()) std::cout.flush();
+    static std::atomic<const std::streambuf*> passes_on = nullptr;  // the buffer that was seen to: a look at types costs more
+    if (const std::streambuf* buffer = std::cout.rdbuf(); buffer != passes_on.load(std::memory_order_relaxed)) {
+        if (cout_is_unbuffered())
+            passes_on.store(buffer, std::memory_order_relaxed);
+        else
+            std::cout.flush();
+    }
     if (__fpending(stdout) != 0) std::fflush(stdout);
 }
 

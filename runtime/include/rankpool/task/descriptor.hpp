@@ -23,6 +23,9 @@ struct Stretch {
     std::size_t results_first = 0;
     wire::Buffer* encoded = nullptr;      // serialized results: appended here
     std::exception_ptr error;             // what item `run`'s return value threw
+    /// Of whoever follows the items one by one: called behind each with the index of the next; false: that is not started.
+    bool (*before_next)(Stretch&, std::size_t next) = nullptr;
+    void* follower = nullptr;             // for before_next
 };
 
 struct Descriptor {
@@ -36,7 +39,8 @@ struct Descriptor {
     /// Rebuilds the function object from its bytes.
     void* (*open)(std::span<const std::byte> function) = nullptr;
     void (*close)(void* function) noexcept = nullptr;
-    /// Runs items [begin, end) in order until one throws: returns its index with `error` set, else `end`.
+    /// Runs items [begin, end), at least one, in order until one throws: returns its index with `error` set; else `end`, or
+    /// the first that `before_next` did not want.
     std::size_t (*run)(void* function, Stretch& stretch, std::size_t begin, std::size_t end) = nullptr;
     /// What results are: void where the function returns nothing.
     const std::type_info* result_type = nullptr;

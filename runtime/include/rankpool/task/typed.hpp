@@ -62,11 +62,22 @@ struct Typed {
         }
     }
 
+    static void run_one(F& function, Stretch& stretch, std::size_t index) {
+        const R result = call_at(function, stretch, index);
+        if constexpr (in_rows<R>)
+            std::memcpy(stretch.results + (index - stretch.results_first) * sizeof(R), &result, sizeof(R));
+        else
+            wire::encode(*stretch.encoded, result);
+    }
+
     static std::size_t run(void* opaque, Stretch& stretch, std::size_t begin, std::size_t end) {
         F& function = *static_cast<F*>(opaque);
         std::size_t index = begin;
         try {
-            if constexpr (in_rows<R> && in_rows<Item>) {
+            if (stretch.before_next != nullptr) {
+                do run_one(function, stretch, index);
+                while (++index != end && stretch.before_next(stretch, index));
+            } else if constexpr (in_rows<R> && in_rows<Item>) {
                 // By pointers of its own, which nothing else changes: a loop that the compiler can vectorize.
                 const std::byte* __restrict item = stretch.items + (begin - stretch.first) * sizeof(Item);
                 std::byte* __restrict place = stretch.results + (begin - stretch.results_first) * sizeof(R);
@@ -74,16 +85,8 @@ struct Typed {
                     const R result = call_row(function, item);
                     std::memcpy(place, &result, sizeof(R));
                 }
-            } else if constexpr (in_rows<R>) {
-                for (; index != end; ++index) {
-                    const R result = call_at(function, stretch, index);
-                    std::memcpy(stretch.results + (index - stretch.results_first) * sizeof(R), &result, sizeof(R));
-                }
             } else {
-                for (; index != end; ++index) {
-                    const R result = call_at(function, stretch, index);
-                    wire::encode(*stretch.encoded, result);
-                }
+                for (; index != end; ++index) run_one(function, stretch, index);
             }
         } catch (...) {
             stretch.error = std::current_exception();

@@ -26,17 +26,32 @@ void prefer_large_pages(void* memory, std::size_t bytes) noexcept;
 class Buffer {
   public:
     Buffer() = default;
+    /// Begins in somebody else's memory, and moves to its own when that is full.
+    static Buffer on(std::span<std::byte> memory) {
+        Buffer buffer;
+        buffer.data_ = memory.data();
+        buffer.capacity_ = memory.size();
+        buffer.lent_ = true;
+        return buffer;
+    }
     Buffer(Buffer&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)),
-          capacity_(std::exchange(other.capacity_, 0)) {}
+          capacity_(std::exchange(other.capacity_, 0)),
+          lent_(std::exchange(other.lent_, false)) {}
     Buffer& operator=(Buffer&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
         std::swap(capacity_, other.capacity_);
+        std::swap(lent_, other.lent_);
         return *this;
     }
-    ~Buffer() { std::free(data_); }
+    ~Buffer() {
+        if (!lent_) std::free(data_);
+    }
+
+    /// Whether its bytes still lie in the memory that it began in.
+    bool is_lent() const { return lent_; }
 
     std::byte* data() { return data_; }
     const std::byte* data() const { return data_; }
@@ -48,8 +63,9 @@ class Buffer {
 
     void reserve(std::size_t bytes) {
         if (bytes <= capacity_) return;
-        void* larger = std::realloc(data_, bytes);
+        void* larger = lent_ ? std::malloc(bytes) : std::realloc(data_, bytes);
         if (larger == nullptr) throw std::bad_alloc();
+        if (std::exchange(lent_, false) && size_ > 0) copy_bytes(larger, data_, size_);
         data_ = static_cast<std::byte*>(larger);
         capacity_ = bytes;
     }
@@ -76,6 +92,7 @@ class Buffer {
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
+    bool lent_ = false;
 };
 
 }  // namespace rankpool::wire

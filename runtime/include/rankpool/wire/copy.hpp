@@ -13,10 +13,13 @@
 
 namespace rankpool::wire {
 
+/// Shorter copies are never slow ones.
+inline constexpr std::size_t shortest_slow_copy = 2048;
+
 /// Whether a copy of this length may be a slow one.
 inline bool copies_slowly(const void* to, const void* from, std::size_t bytes) noexcept {
 #if defined(__x86_64__)
-    return bytes >= 2048 && (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) - 1) % 4096 < 31;
+    return bytes >= shortest_slow_copy && (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) - 1) % 4096 < 31;
 #else
     (void)to, (void)from, (void)bytes;
     return false;

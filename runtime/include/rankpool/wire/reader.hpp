@@ -37,10 +37,7 @@ class Reader {
     std::size_t read_length(std::size_t element_bytes = 1) {
         std::uint64_t length;
         read_bytes(&length, sizeof length);
-        if (length > remaining() / element_bytes)
-            throw SerializationError("damaged data: " + std::to_string(length) + " elements announced at offset " +
-                                     std::to_string(offset_ - sizeof length) + ", but only " + std::to_string(remaining()) +
-                                     " bytes follow");
+        if (length > remaining() / element_bytes) fail_length(length);
         return static_cast<std::size_t>(length);
     }
 
@@ -52,6 +49,11 @@ class Reader {
     [[noreturn]] void fail(std::size_t count) const {
         throw SerializationError("damaged data: " + std::to_string(count) + " bytes expected at offset " + std::to_string(offset_) +
                                  " of " + std::to_string(bytes_.size()) + ", " + std::to_string(remaining()) + " are left");
+    }
+
+    [[noreturn]] void fail_length(std::uint64_t length) const {
+        throw SerializationError("damaged data: " + std::to_string(length) + " elements announced at offset " +
+                                 std::to_string(offset_ - sizeof length) + ", but only " + std::to_string(remaining()) + " bytes follow");
     }
 
     std::span<const std::byte> bytes_;
