@@ -419,7 +419,7 @@ class Worker {
     void run_each(const OpenFunction& function, std::uint64_t end) {
         context_.in_item = true;
         context_.in_block = false;
-        // Little code: while it runs, the CPU has no room to begin with the next item before this one has ended.
+        // Little code: the more of it lies between two items, the less the CPU can begin with the next while one ends.
         stretch_.before_next = [](task::Stretch& stretch, std::size_t next) {
             auto& worker = *static_cast<Worker*>(stretch.follower);
             return worker.finish(next) && worker.may_start(next);
@@ -585,7 +585,8 @@ class Worker {
     std::uint64_t run_values(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
         std::byte* place = results_.reserve(values_room(segment_.capacity()));
         page_.frame_first.store(begin, std::memory_order_release);
-        encoded_ = wire::Buffer::on({place + sizeof(Frame), values_room(segment_.capacity()) - sizeof(Frame)});
+        const std::size_t room = values_room(segment_.capacity()) - sizeof(Frame);
+        encoded_ = wire::Buffer::on({place + sizeof(Frame), room / value_room(0) * value_room(0)});
         value_begin_ = values_end_ = 0;
         stretch_.encoded = &encoded_;
         (void)open_value();
@@ -618,14 +619,10 @@ class Worker {
 
     // False where it did not fit into the ring.
     [[gnu::noinline]] bool close_value() {
+        too_large_ = !encoded_.is_lent();
+        if (too_large_) return false;
         const std::uint64_t length = encoded_.size() - value_begin_;
-        const std::size_t padding = value_room(length) - sizeof length - length;
-        too_large_ = !encoded_.is_lent() || padding > encoded_.capacity() - encoded_.size();
-        if (too_large_) {
-            encoded_.reserve(encoded_.capacity() + padding);  // out of the ring, where the frame that has it will begin
-            return false;
-        }
-        (void)encoded_.grow(padding);
+        (void)encoded_.grow(value_room(length) - sizeof length - length);  // there is room: values begin, and the ring's part ends, on 8 bytes
         std::memcpy(encoded_.data() + value_begin_ - sizeof length, &length, sizeof length);
         values_end_ = encoded_.size();
         return true;
