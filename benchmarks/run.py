@@ -446,6 +446,13 @@ def cached(build, variable):
     return found.group(1) if found and found.group(1) else None
 
 
+def round_trip(build):
+    """How long a cache line takes from one CPU to another and back, now: machines that are shared change it."""
+    found = [first_line(str(build / "bench" / "bench_round_trip")) for _ in range(5)]
+    times = [float(each) for each in found if each]
+    return f"{min(times):.0f} to {max(times):.0f} ns in {len(times)} tries at the end" if times else "not measured"
+
+
 def facts(build, work):
     """What the numbers depend on, as (name, value)."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -459,6 +466,7 @@ def facts(build, work):
     yield "commit", (commit or "unknown") + (" with uncommitted changes" if changed else "")
     yield "CPU", (model.group(1) if model else platform.machine()) + (f", family {family.group(1)}" if family else "")
     yield "CPUs", f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}; {work}"
+    yield "cache line to another CPU and back", round_trip(build)
     yield "kernel", f"{platform.system()} {platform.release()}"
     yield "compiler", f"{compiler and first_line(compiler, '--version') or 'unknown'}; {build_type} {flags}".strip()
     yield "Open MPI", first_line("mpirun.openmpi", "--version") or "missing"

@@ -5,6 +5,8 @@ set(RANKPOOL_UNIT_TEST_SOURCES
   launch/cpus_test.cpp
   os/cgroup_test.cpp
   os/files_test.cpp
+  os/own_pid_test.cpp
+  pool/arena_test.cpp
   pool/coverage_test.cpp
   pool/members_test.cpp
   support/allocations.cpp

@@ -179,6 +179,28 @@ TEST_P(Map, ResultsOfAnySizeMayFillTheSharedMemoryToTheByte) {
     }
 }
 
+// Small inputs lie right behind what a worker reads of the call; where that ends is to the byte.
+struct alignas(64) Aligned {
+    int number;
+};
+
+TEST_P(Map, SmallInputsOfEverySize) {
+    Pool pool(options());
+    for (std::size_t size = 0; size < 1100; size += size > 900 && size < 1060 ? 1 : 97) {
+        EXPECT_EQ(pool.map([](const std::string& text) { return text + "."; }, std::vector<std::string>{text_of(size), "b"}),
+                  (std::vector<std::string>{text_of(size) + ".", "b."}));
+        std::vector<char> bytes(size);
+        std::iota(bytes.begin(), bytes.end(), '\0');
+        EXPECT_EQ(pool.map([](char byte) { return byte; }, bytes), bytes) << size;
+    }
+    for (int count = 0; count < 20; ++count) {
+        std::vector<Aligned> items;
+        for (int i = 0; i < count; ++i) items.push_back({i});
+        const auto places = pool.map([](const Aligned& item) { return reinterpret_cast<std::uintptr_t>(&item) % 64 == 0 ? item.number : -1; }, items);
+        EXPECT_EQ(places, numbers(count));
+    }
+}
+
 // A value that fails when it is half serialized.
 struct HalfSerialized {
     std::string text;

@@ -33,7 +33,7 @@ namespace pool {
 /// when the machine has no room.
 void* allocate_shared(std::size_t bytes);
 /// Gives it back, in the process that allocated it; in others it does nothing.
-void release_shared(void* block, pid_t allocated_by) noexcept;
+void release_shared(void* block, std::size_t bytes, pid_t allocated_by) noexcept;
 
 }  // namespace pool
 
@@ -79,7 +79,7 @@ class shared_vector {
         assign(values.begin(), values.end());
         return *this;
     }
-    ~shared_vector() { pool::release_shared(data_, owner_); }
+    ~shared_vector() { release(); }
 
     template <std::input_iterator Iterator>
     void assign(Iterator first, Iterator last) {
@@ -125,7 +125,7 @@ class shared_vector {
         if (count > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::length_error("shared_vector: " + std::to_string(count) + " elements are more than memory can hold");
         T* const larger = static_cast<T*>(pool::allocate_shared(count * sizeof(T)));
         wire::copy_bytes(larger, data_, size_ * sizeof(T));
-        pool::release_shared(data_, owner_);
+        release();
         data_ = larger;
         capacity_ = count;
         owner_ = getpid();
@@ -158,6 +158,7 @@ class shared_vector {
     }
 
   private:
+    void release() noexcept { pool::release_shared(data_, capacity_ * sizeof(T), owner_); }
     void check(std::size_t index) const {
         if (index >= size_) throw std::out_of_range("shared_vector::at: index " + std::to_string(index) + " of " + std::to_string(size_) + " elements");
     }

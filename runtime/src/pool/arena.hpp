@@ -1,7 +1,8 @@
 // The pool's own memory that its workers can read but not write: job blocks, staged and serialized items.
 //
 // One memfd that only grows; workers map it once, far beyond its present end, so nothing has to be announced when it
-// does. Blocks are reused: touching fresh shared memory costs thirty times as much as the copy into it.
+// does. Blocks are reused: touching fresh shared memory costs thirty times as much as the copy into it. Where much is free,
+// pages are given back; such holes get memory again, a large piece at a time, before they are used.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ class Arena {
 
     /// Offset of a fresh block of `bytes`, its space reserved. Throws Error when the machine has no room.
     std::uint64_t allocate(std::size_t bytes);
-    void release(std::uint64_t offset);
+    /// The same number of bytes as it was allocated with.
+    void release(std::uint64_t offset, std::size_t bytes);
 
     std::byte* at(std::uint64_t offset) const { return mapping_.data() + offset; }
     std::uint64_t offset_of(const std::byte* place) const { return static_cast<std::uint64_t>(place - mapping_.data()); }
@@ -39,15 +41,20 @@ class Arena {
     static os::Mapping map_far(int fd, os::Mapping::Access access);
 
   private:
-    void add_free(std::uint64_t offset, std::uint64_t bytes);
+    using Blocks = std::map<std::uint64_t, std::uint64_t>;  // offset -> bytes, never adjacent
+
+    Blocks::iterator add_free(std::uint64_t offset, std::uint64_t bytes);
+    Blocks::iterator grow(std::uint64_t wanted);
+    void fill_holes(std::uint64_t begin, std::uint64_t end);
+    void give_back(Blocks::iterator block);
 
     mutable std::mutex mutex_;
     os::UniqueFd fd_, read_only_;
     os::Mapping mapping_;
     std::uint64_t size_ = 0;
-    bool holes_ = false;
-    std::map<std::uint64_t, std::uint64_t> free_;  // offset -> bytes, never adjacent
-    std::map<std::uint64_t, std::uint64_t> used_;
+    Blocks free_;
+    Blocks holes_;            // of the free blocks, whole pages without memory behind them
+    std::uint64_t kept_ = 0;  // free bytes with memory
 };
 
 /// A block of an arena with one owner.
@@ -64,7 +71,7 @@ class ArenaBlock {
         return *this;
     }
     ~ArenaBlock() {
-        if (arena_ != nullptr) arena_->release(offset_);
+        if (arena_ != nullptr) arena_->release(offset_, bytes_);
     }
     explicit operator bool() const { return arena_ != nullptr; }
     std::byte* data() const { return arena_->at(offset_); }

@@ -56,8 +56,8 @@ inline constexpr std::size_t range_places = 64;
 struct ControlBlock {
     alignas(line) shm::WaitWord work;                // signalled when a range is published
     std::atomic<std::uint32_t> stop;                 // stop_requested()
-    alignas(line) std::atomic<std::uint64_t> published;  // ranges published so far: sequence s lies at place s % 64
-    std::atomic<std::uint64_t> retired;              // ranges below this one have nothing left to claim
+    std::atomic<std::uint64_t> published;            // ranges published so far: sequence s lies at place s % 64
+    alignas(line) std::atomic<std::uint64_t> retired;    // ranges below this one have nothing left to claim
     alignas(line) shm::WaitWord doorbell;            // signalled by workers: the pool should look
     Range ranges[range_places];
 };

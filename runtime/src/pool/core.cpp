@@ -9,6 +9,7 @@
 
 #include "entry/context.hpp"
 #include "os/blocked_signals.hpp"
+#include "os/own_pid.hpp"
 #include "pool/call_state.hpp"
 #include "pool/stream.hpp"
 #include "pool/thread_site.hpp"
@@ -211,7 +212,7 @@ void Core::check_may_wait(const char* what) const {
                                "run on the thread that brings results; use the asynchronous calls there");
 }
 
-bool Core::is_here() const { return owner_ == getpid(); }
+bool Core::is_here() const { return owner_ == os::own_pid(); }
 
 void Core::check_is_here() const {
     if (is_here()) return;

@@ -33,6 +33,7 @@ class Coverage {
 
     /// How many of [begin, begin + count) have theirs.
     std::uint64_t count(std::uint64_t begin, std::uint64_t count) const {
+        if (count == 1) return has(begin) ? 1 : 0;
         std::uint64_t found = 0;
         for_parts(begin, count, [&](const Part& part) { found += count_part(part); });
         return found;
@@ -42,7 +43,7 @@ class Coverage {
     std::uint64_t add(std::uint64_t begin, std::uint64_t count) {
         std::uint64_t added = 0;
         for_parts(begin, count, [&](const Part& part) {
-            const std::uint64_t here = part.end - part.begin - count_part(part);
+            const std::uint64_t here = part.end - part.begin - (count == 1 ? this->count(begin, 1) : count_part(part));
             if (here == 0) return;
             if (part.end - part.begin < size_of(part.block)) mark(part);  // else the block is full now: nobody asks for its bits
             filled_[part.block] = static_cast<std::uint16_t>(filled_[part.block] + here);

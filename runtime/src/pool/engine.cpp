@@ -8,6 +8,7 @@
 
 #include "os/blocked_signals.hpp"
 #include "os/cgroup.hpp"
+#include "os/coarse_clock.hpp"
 #include "os/failure.hpp"
 #include "pool/engine_parts.hpp"
 #include "os/host_name.hpp"
@@ -63,7 +64,7 @@ Engine::Engine(EngineOptions options)
       mail_(std::make_shared<Mail>()),
       memory_kills_() {
     memory_kills_.before = memory_kills_.last = os::memory_pressure().kills;
-    memory_kills_.looked = Clock::now();
+    memory_kills_.looked = os::coarse_now();
     mail_->control = &control_;
     for (int i = 0; i < options_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>());
@@ -116,8 +117,21 @@ void Engine::forget(FunctionId function) {
     if (kept->second.jobs == 0) functions_.erase(kept);
 }
 
+// What items take in the arena, with the table of their ends behind them where they are serialized. Small ones lie behind
+// their job's block, with which they come to a worker's CPU.
+struct Engine::Staged {
+    explicit Staged(const Items& all_items)
+        : items((all_items.byte_count() + Arena::alignment - 1) / Arena::alignment * Arena::alignment),
+          ends(all_items.ends != nullptr ? all_items.count * sizeof(std::uint64_t) : 0) {}
+    std::size_t all() const { return items + ends; }
+    std::size_t behind_block() const { return all() <= largest_small ? all() : 0; }
+
+    static constexpr std::size_t largest_small = 1024;
+    std::size_t items, ends;
+};
+
 // Where the workers find the items and leave the results.
-void Engine::place(Job& job, JobBlock& block, const Items& items) {
+void Engine::place(Job& job, JobBlock& block, const Items& items, const Staged& staged) {
     const SharedHeap* heap = SharedHeap::if_used();
     if (heap != nullptr && job.result_size > 0 && job.options.rows != nullptr) {
         const std::span results(job.options.rows + items.first * job.result_size, static_cast<std::size_t>(items.count) * job.result_size);
@@ -136,13 +150,15 @@ void Engine::place(Job& job, JobBlock& block, const Items& items) {
         block.mode = InputMode::single_copy;
         block.items = reinterpret_cast<std::uint64_t>(items.bytes);
     } else {
-        job.items = ArenaBlock(arena_, block.item_bytes);
-        wire::copy_bytes(job.items.data(), items.bytes, block.item_bytes);
-        block.items = job.items.offset();
+        block.items = job.block.offset() + sizeof(JobBlock);
+        if (staged.behind_block() == 0) {
+            job.items = ArenaBlock(arena_, staged.all());
+            block.items = job.items.offset();
+        }
+        wire::copy_bytes(arena_.at(block.items), items.bytes, block.item_bytes);
         if (items.ends == nullptr) return;
-        job.ends = ArenaBlock(arena_, items.count * 8);
-        wire::copy_bytes(job.ends.data(), items.ends, items.count * 8);
-        block.ends = job.ends.offset();
+        block.ends = block.items + staged.items;
+        wire::copy_bytes(arena_.at(block.ends), items.ends, staged.ends);
     }
 }
 
@@ -152,7 +168,8 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     if (broken_) std::rethrow_exception(broken_);
     auto job = std::make_unique<Job>(next_id_++, function, result_size, items.first, items.count, options, sink, std::move(over));
     KeptFunction& kept = functions_.at(function);
-    job->block = ArenaBlock(arena_, sizeof(JobBlock));
+    const Staged staged(items);
+    job->block = ArenaBlock(arena_, sizeof(JobBlock) + staged.behind_block());
     JobBlock& block = *new (job->block.data()) JobBlock;
     block.id = job->id;
     block.function_id = function;
@@ -163,7 +180,7 @@ Engine::JobId Engine::add_job(FunctionId function, std::uint32_t result_size, co
     block.item_size = items.item_size;
     block.item_bytes = items.byte_count();
     block.wanted_late = options.wanted_late ? 1 : 0;
-    place(*job, block, items);
+    place(*job, block, items, staged);
     ++kept.jobs;
     const JobId id = job->id;
     pending_.push_back({id, items.first, items.first + items.count, false});
@@ -343,9 +360,10 @@ bool Engine::drive(const std::function<bool()>& done, std::optional<Clock::time_
         ~Caller() {
             if (!counted) return;
             --engine.callers_;
-            engine.caller_left_ = Clock::now();
+            if (engine.serviced_) engine.caller_left_ = Clock::now();  // a look at the clock for nothing else
         }
     } caller(*this, role == Role::caller);
+    if (role == Role::service) serviced_ = true;
     while (!done()) {
         if (until && Clock::now() >= *until) {
             watch_time();
@@ -402,7 +420,7 @@ void Engine::start_service() {
 void Engine::wake() { control_.doorbell.signal(); }
 
 void Engine::watch_memory() {
-    const auto now = Clock::now();
+    const auto now = os::coarse_now();
     if (now - memory_kills_.looked < 1s) return;
     memory_kills_.before = memory_kills_.last;
     memory_kills_.last = os::memory_pressure().kills;

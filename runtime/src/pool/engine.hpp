@@ -117,12 +117,13 @@ class Engine {
 
   private:
     struct Job;
+    struct Staged;
     struct Worker;
     struct Mail;
 
     void end();
     void start_worker(Worker& worker);
-    void place(Job& job, JobBlock& block, const Items& items);
+    void place(Job& job, JobBlock& block, const Items& items, const Staged& staged);
     void deliver_placed(Job& job, std::uint64_t first, std::uint64_t count);
     void deliver_values(Job& job, std::uint64_t first, std::span<const std::span<const std::byte>> all);
     bool advance();
@@ -174,6 +175,7 @@ class Engine {
     // switch between threads.
     std::condition_variable service_turn_;
     const std::function<bool()>* sleeping_service_ = nullptr;  // its `done`
+    bool serviced_ = false;  // by some service, now or before: when the last caller left matters only then
     std::chrono::steady_clock::time_point caller_left_{};
 
     std::shared_ptr<process::ForkServer> server_;

@@ -23,7 +23,8 @@ struct Engine::Job {
     Coverage coverage;
     Sink* sink;  // null once nobody wants results any more
     std::function<void()> over;
-    ArenaBlock block, items, ends;
+    ArenaBlock block;
+    ArenaBlock items;  // with the table of their ends; empty where they lie behind the block
     bool in_place = false;   // workers read its items, or write its results, in the program's memory
     bool cancelled = false;
     bool touched = false;    // by a worker that was lost since

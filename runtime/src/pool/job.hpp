@@ -98,7 +98,7 @@ enum class InputMode : std::uint32_t { arena, single_copy, heap };
 
 /// What a worker reads in the arena about a job; the function's bytes lie elsewhere in it. It stays until no worker
 /// works on the job.
-struct JobBlock {
+struct alignas(64) JobBlock {  // as items may be that lie behind it
     static constexpr std::uint64_t expected_magic = 0x626f6a'6c6f6f70;  // "pooljob"
     std::uint64_t magic = expected_magic;
     std::uint64_t id = 0;

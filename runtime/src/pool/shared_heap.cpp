@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 
+#include "os/own_pid.hpp"
 #include <rankpool/shared_vector.hpp>
 
 namespace rankpool::pool {
@@ -21,7 +22,7 @@ std::atomic<const SharedHeap*> used{nullptr};
 
 const SharedHeap* SharedHeap::if_used() {
     const SharedHeap* found = used.load(std::memory_order_acquire);
-    return found != nullptr && owner == getpid() ? found : nullptr;  // a copy made by the program's own fork has its own
+    return found != nullptr && owner == os::own_pid() ? found : nullptr;  // a copy made by the program's own fork has its own
 }
 
 std::byte* SharedHeap::allocate(std::size_t bytes) {
@@ -52,13 +53,15 @@ std::optional<std::uint64_t> SharedHeap::find(const std::byte* bytes, std::size_
 
 void* allocate_shared(std::size_t bytes) {
     std::byte* block = SharedHeap::instance().allocate(bytes);
-    (void)madvise(block, bytes, MADV_POPULATE_WRITE);  // all pages at once: a hint, as the block begins in the middle of one
+    // All pages at once: a hint. Those at the ends, which other blocks may share, stay as they are.
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(block) % os::page_size();
+    (void)madvise(block - before, os::whole_pages(before + bytes), MADV_POPULATE_WRITE);
     return block;
 }
 
-void release_shared(void* block, pid_t allocated_by) noexcept {
+void release_shared(void* block, std::size_t bytes, pid_t allocated_by) noexcept {
     if (block == nullptr || allocated_by != getpid()) return;  // a copy made by the program's own fork: the original has it
-    SharedHeap::instance().release(static_cast<std::byte*>(block));
+    SharedHeap::instance().release(static_cast<std::byte*>(block), bytes);
 }
 
 }  // namespace rankpool::pool

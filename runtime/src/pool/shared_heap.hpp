@@ -24,7 +24,7 @@ class SharedHeap {
     static const SharedHeap* if_used();
 
     std::byte* allocate(std::size_t bytes);
-    void release(std::byte* block) { arena_.release(arena_.offset_of(block)); }
+    void release(std::byte* block, std::size_t bytes) { arena_.release(arena_.offset_of(block), bytes); }
     /// Where these bytes lie in the heap; empty when they do not, or not all of them.
     std::optional<std::uint64_t> find(const std::byte* bytes, std::size_t count) const;
 

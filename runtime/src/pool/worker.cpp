@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 
+#include "os/coarse_clock.hpp"
 #include "os/failure.hpp"
 #include "pool/arena.hpp"
 #include "pool/control.hpp"
@@ -41,8 +42,10 @@ constexpr std::uint64_t largest_block = 1 << 15;
 // takes no longer than its items may; `block_slack_ns` is what running a block costs by itself.
 constexpr std::uint64_t block_growth = 8;
 constexpr std::int64_t block_slack_ns = 100;
-// Between two looks at the clock items that run one by one may take this long, by what is known of them, and be this many.
-constexpr double between_looks_ns = 20'000, most_between_looks = 8;
+// Between two looks at the clock items that run one by one may take this long, by what is known of them, …
+constexpr double between_looks_ns = 20'000;
+// … and be this many.
+constexpr int most_between_looks = 8;
 // Bytes of input that are copied at once: they stay in the cache.
 constexpr std::size_t input_piece = std::size_t{256} << 10;
 // Results that are computed before any of them is handed over: they stay in the cache, too.
@@ -58,11 +61,7 @@ constexpr Reports reports{8, 200'000, 2'000'000}, late_reports{2, 200'000, 20'00
 // … and this often within a claim, by a clock that is cheap to read.
 constexpr std::int64_t report_within_ns = 4'000'000;
 
-std::int64_t cheap_now_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+std::int64_t cheap_now_ns() { return os::coarse_now().time_since_epoch().count(); }
 
 struct Claim {
     std::uint64_t begin, end;
@@ -115,9 +114,9 @@ class Worker {
 
   private:
     void ring_doorbell() {
-        last_report_ = now_ns();
-        report_soon_ = late_results_ = false;
         control_.doorbell.signal();
+        report_soon_ = late_results_ = false;
+        last_report_ = now_ns();
     }
     bool report_is_due() const { return cheap_now_ns() - std::max(last_report_, claim_started_) >= report_within_ns; }
     void report_if_due() {
@@ -178,7 +177,9 @@ class Worker {
     std::optional<Claim> find_work() {
         for (;;) {
             const std::uint64_t published = control_.published.load(std::memory_order_acquire);
-            next_sequence_ = std::max(next_sequence_, control_.retired.load(std::memory_order_acquire));
+            if (next_sequence_ >= published) return std::nullopt;
+            if (published - next_sequence_ > 1)  // else it is the next one, and need not be skipped
+                next_sequence_ = std::max(next_sequence_, control_.retired.load(std::memory_order_acquire));
             if (next_sequence_ >= published) return std::nullopt;
             if (const auto claim = claim_from(next_sequence_)) return claim;
             ++next_sequence_;  // nothing left there, for good
@@ -252,7 +253,7 @@ class Worker {
             if (late_results_) ring_doorbell();  // the last ones of that job may be among them
         }
         claimed_function_ = claim.function;
-        between_looks_ = timed(claim.function) ? static_cast<int>(std::clamp(between_looks_ns / item_ns_, 1.0, most_between_looks)) : 1;
+        between_looks_ = 1;
         page_.job.store(claim.job, std::memory_order_relaxed);
         page_.claimed_end.store(claim.end, std::memory_order_relaxed);
         page_.frame_first.store(claim.begin, std::memory_order_relaxed);
@@ -370,6 +371,7 @@ class Worker {
                             std::uint64_t end) {
         const std::size_t result_size = function.descriptor().result_size;
         std::byte* place = results_.reserve(aligned_frame(sizeof(Frame) + (end - begin) * result_size));
+        if (dropped()) return begin;  // meanwhile
         page_.frame_first.store(begin, std::memory_order_release);
         stretch_.results = place + sizeof(Frame);
         stretch_.results_first = begin;
@@ -392,7 +394,10 @@ class Worker {
             page_.frame_first.store(announced, std::memory_order_release);
             const bool due = run_some(function, claim, done_, end);
             if (done_ > announced) results_.send({FrameKind::placed, 0, job.id, announced, done_ - announced, 0, 0}, {});
-            if (stretch_.error) send_error_of_item(job);
+            if (stretch_.error) {
+                page_.frame_first.store(done_ + 1, std::memory_order_release);  // its place holds no result
+                send_error_of_item(job);
+            }
             announced = done_;
             if (due) ring_doorbell();
         }
@@ -430,10 +435,11 @@ class Worker {
         page_.block.store(1, std::memory_order_release);
         const std::uint64_t reached = function.descriptor().run(function.function(), stretch_, done_, end);
         context_.in_item = false;
-        if (stretch_.error)
-            end_failed();
-        else if (done_ < reached && !too_large_)
-            finish(reached);
+        if (!stretch_.error && done_ < reached && !too_large_) finish(reached);
+        if (!stretch_.error) return;
+        (void)take_told_to_stop(context_);  // its own error says more
+        end_output_and_time();
+        count_items(done_ + 1);
     }
 
     void start(std::uint64_t item) {
@@ -443,10 +449,7 @@ class Worker {
 
     // The item before `next` has returned. False when that is not its end: `stretch_.error` or `too_large_` says why.
     bool finish(std::uint64_t next) {
-        if (was_told_to_stop(context_)) {
-            end_told();
-            return false;
-        }
+        if (was_told_to_stop(context_)) return end_told();
         end_output_and_time();
         count_items(next);
         if (stretch_.encoded != nullptr && !close_value()) return false;
@@ -454,15 +457,9 @@ class Worker {
         return true;
     }
 
-    [[gnu::noinline]] void end_told() {
+    [[gnu::noinline]] bool end_told() {
         stretch_.error = take_told_to_stop(context_);
-        end_failed();
-    }
-
-    void end_failed() {
-        (void)take_told_to_stop(context_);  // its own error says more
-        end_output_and_time();
-        count_items(done_ + 1);
+        return false;
     }
 
     void end_output_and_time() {
@@ -484,7 +481,11 @@ class Worker {
     // At the clock, after some items; false when a report is due.
     [[gnu::noinline]] bool look() {
         due_ = report_is_due();
-        if (due_) between_looks_ = 1;  // its items take longer than was known
+        const bool short_ones = timed(claimed_function_) && item_ns_ * 2 * between_looks_ <= between_looks_ns;
+        if (due_)
+            between_looks_ = 1;  // they take longer than was known
+        else if (short_ones && between_looks_ < most_between_looks)
+            between_looks_ *= 2;
         until_look_ = between_looks_;
         return !due_;
     }
@@ -584,9 +585,10 @@ class Worker {
     // room in it.
     std::uint64_t run_values(const JobBlock& job, const OpenFunction& function, const Claim& claim, std::uint64_t begin, std::uint64_t end) {
         std::byte* place = results_.reserve(values_room(segment_.capacity()));
+        if (dropped()) return begin;  // meanwhile
         page_.frame_first.store(begin, std::memory_order_release);
         const std::size_t room = values_room(segment_.capacity()) - sizeof(Frame);
-        encoded_ = wire::Buffer::on({place + sizeof(Frame), room / value_room(0) * value_room(0)});
+        encoded_ = wire::Buffer::on({place + sizeof(Frame), room / 8 * 8});
         value_begin_ = values_end_ = 0;
         stretch_.encoded = &encoded_;
         (void)open_value();

@@ -22,14 +22,14 @@ struct Stretch {
     std::byte* results = nullptr;         // fixed-size results: that of item i goes to results + (i - results_first) * result_size
     std::size_t results_first = 0;
     wire::Buffer* encoded = nullptr;      // serialized results: appended here
-    std::exception_ptr error;             // what item `run`'s return value threw
+    std::exception_ptr error;             // what an item threw, or `before_next`
     /// Of whoever follows the items one by one: called behind each with the index of the next; false: that is not started.
     bool (*before_next)(Stretch&, std::size_t next) = nullptr;
     void* follower = nullptr;             // for before_next
 };
 
 struct Descriptor {
-    static constexpr std::uint64_t expected_magic = 0x6b736174'6c6f6f70;  // "pooltask"
+    static constexpr std::uint64_t expected_magic = 0x32736174'6c6f6f70;  // "pooltas2"
 
     std::uint64_t magic = expected_magic;
     std::uint32_t size = sizeof(Descriptor);
@@ -40,7 +40,7 @@ struct Descriptor {
     void* (*open)(std::span<const std::byte> function) = nullptr;
     void (*close)(void* function) noexcept = nullptr;
     /// Runs items [begin, end), at least one, in order until one throws: returns its index with `error` set; else `end`, or
-    /// the first that `before_next` did not want.
+    /// the first that `before_next` did not want. What that throws is taken for an error of the item that it was asked about.
     std::size_t (*run)(void* function, Stretch& stretch, std::size_t begin, std::size_t end) = nullptr;
     /// What results are: void where the function returns nothing.
     const std::type_info* result_type = nullptr;
