@@ -32,7 +32,7 @@ namespace pool {
 /// A block of at least `bytes` in the memory that this process shares with its workers, aligned to 64 bytes. Throws Error
 /// when the machine has no room.
 void* allocate_shared(std::size_t bytes);
-/// Gives it back, in the process that allocated it; in others it does nothing.
+/// Gives it back, as many bytes as were asked for, in the process that allocated it; in others it does nothing.
 void release_shared(void* block, std::size_t bytes, pid_t allocated_by) noexcept;
 
 }  // namespace pool

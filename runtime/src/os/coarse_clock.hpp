@@ -1,4 +1,4 @@
-// The steady clock, some milliseconds behind at most, for a third of the price.
+// The steady clock, some milliseconds behind at most, and cheaper to read.
 #pragma once
 
 #include <chrono>

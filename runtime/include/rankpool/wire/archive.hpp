@@ -126,9 +126,9 @@ struct Codec<std::array<T, N>> {
 
 // ---- containers ----
 
-/// Types that may look at any memory.
+/// Types through which any memory may be read.
 template <class T>
-inline constexpr bool is_byte = std::is_same_v<T, char> || std::is_same_v<T, unsigned char> || std::is_same_v<T, std::byte>;
+inline constexpr bool reads_any_memory = std::is_same_v<T, char> || std::is_same_v<T, unsigned char> || std::is_same_v<T, std::byte>;
 
 template <class T>
 concept Map = Container<T> && requires { typename T::mapped_type; };
@@ -167,7 +167,7 @@ struct Codec<T> {
             if constexpr (std::is_same_v<Element, bool> || !std::is_default_constructible_v<Element>) {
                 for (std::size_t i = 0; i < length; ++i) value.push_back(get<Element>(in));
             } else {
-                if constexpr (is_byte<Element> && requires(const Element* bytes) { value.assign(bytes, bytes + length); }) {
+                if constexpr (reads_any_memory<Element> && requires(const Element* bytes) { value.assign(bytes, bytes + length); }) {
                     if (length < shortest_slow_copy) {  // without being cleared first
                         const auto* bytes = reinterpret_cast<const Element*>(in.take(length).data());
                         value.assign(bytes, bytes + length);
